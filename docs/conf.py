@@ -1,0 +1,40 @@
+"""How Sphinx builds these pages."""
+
+from importlib.metadata import version as _version
+
+project = "pgrecall"
+author = "pgrecall contributors"
+copyright = "2026, pgrecall contributors"
+release = _version("pgrecall")
+version = ".".join(release.split(".")[:2])
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+source_suffix = {".md": "markdown"}
+
+html_theme = "furo"
+html_title = "pgrecall"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autoclass_content = "class"
+autodoc_class_signature = "separated"
+autodoc_default_options = {"members": True, "member-order": "bysource", "exclude-members": "__new__"}
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+# `name` in a docstring is shown as code; it is a link where a class, method or function of that name exists.
+default_role = "code"
+
+# Types of other libraries, and our own aliases of them, have no page here to link to.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(asyncio|asyncpg|collections|contextlib|datetime|enum|np|npt|numpy|types|typing|uuid)\..*"),
+    (r"py:.*", r"(Any|Awaitable|Callable|Iterable|Iterator|Literal|Mapping|NDArray|Self|Sequence)"),
+    (r"py:.*", r"(Embedding|datetime)"),
+    (r"py:.*", r"(bool|bytes|dict|float|frozenset|int|list|memoryview|object|str|tuple|type|None|optional)"),
+    (r"py:.*", r"(Base)?Exception|(Connection|Key|Lookup|Permission|Runtime|Timeout|Type|Value)Error"),
+    (r"py:.*", r"pgrecall\.[a-z_]+\..*"),  # where a room keeps it; public names are documented as pgrecall.X
+]

@@ -1,0 +1,261 @@
+"""`Client` and `Collection`: the same verbs for callers without an event loop.
+
+Every method is its asynchronous twin, run on the process's portal; a test holds the signatures equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from typing import TYPE_CHECKING, Any, Self
+
+from pgrecall import portal
+from pgrecall.collection import ingest
+from pgrecall.collection.client import AsyncClient
+from pgrecall.collection.collection import AsyncCollection
+from pgrecall.records import RecordBatch
+from pgrecall.scope import DEFAULT_DOMAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    import asyncpg
+    from numpy.typing import NDArray
+
+    from pgrecall.collection.stats import CollectionStats
+    from pgrecall.config import CollectionConfig, Index, PoolConfig, SearchOptions
+    from pgrecall.filters import Filter
+    from pgrecall.plan import Plan
+    from pgrecall.records import Embedding, Match, Page, Record, UpsertResult
+    from pgrecall.scope import Scope
+    from pgrecall.table import Server, VectorIndex
+
+    Names = list[str]
+    Records = list[Record | None]
+    Matches = list[Match]
+
+
+class Client:
+    """`AsyncClient` for blocking callers. It may be used from any thread, also within a running loop."""
+
+    def __init__(self, url: str | None = None, *, pool: PoolConfig | None = None) -> None:
+        self.asynchronous = AsyncClient(url, pool=pool)
+        """The client that does the work; it may be used beside this one."""
+
+    def __repr__(self) -> str:
+        return repr(self.asynchronous).replace("AsyncClient", "Client", 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """See `AsyncClient.close`."""
+        portal.call(self.asynchronous.close())
+
+    def server(self) -> Server:
+        """See `AsyncClient.server`."""
+        return portal.call(self.asynchronous.server())
+
+    def collection(self, config: CollectionConfig | str, *, domain: str = DEFAULT_DOMAIN) -> Collection:
+        """See `AsyncClient.collection`."""
+        return Collection(self.asynchronous.collection(config, domain=domain))
+
+    def create_collection(
+        self, config: CollectionConfig | str, *, dimensions: int | None = None, domain: str = DEFAULT_DOMAIN
+    ) -> Collection:
+        """See `AsyncClient.create_collection`."""
+        return Collection(
+            portal.call(self.asynchronous.create_collection(config, dimensions=dimensions, domain=domain))
+        )
+
+    def get_collection(self, config: CollectionConfig | str, *, domain: str = DEFAULT_DOMAIN) -> Collection:
+        """See `AsyncClient.get_collection`."""
+        return Collection(portal.call(self.asynchronous.get_collection(config, domain=domain)))
+
+    def get_or_create_collection(
+        self, config: CollectionConfig | str, *, dimensions: int | None = None, domain: str = DEFAULT_DOMAIN
+    ) -> Collection:
+        """See `AsyncClient.get_or_create_collection`."""
+        return Collection(
+            portal.call(
+                self.asynchronous.get_or_create_collection(config, dimensions=dimensions, domain=domain)
+            )
+        )
+
+    def list_collections(self, *, schema: str = "public") -> Names:
+        """See `AsyncClient.list_collections`."""
+        return portal.call(self.asynchronous.list_collections(schema=schema))
+
+    def rename_collection(self, name: str, new_name: str, *, schema: str = "public") -> None:
+        """See `AsyncClient.rename_collection`."""
+        portal.call(self.asynchronous.rename_collection(name, new_name, schema=schema))
+
+    def delete_collection(self, name: str, *, schema: str = "public") -> None:
+        """See `AsyncClient.delete_collection`."""
+        portal.call(self.asynchronous.delete_collection(name, schema=schema))
+
+
+class Collection:
+    """`AsyncCollection` for blocking callers."""
+
+    def __init__(self, collection: AsyncCollection) -> None:
+        self.asynchronous = collection
+        """The collection that does the work; it may be used beside this one."""
+
+    def __repr__(self) -> str:
+        return repr(self.asynchronous).replace("AsyncCollection", "Collection", 1)
+
+    @property
+    def config(self) -> CollectionConfig:
+        """See `AsyncCollection.config`."""
+        return self.asynchronous.config
+
+    @property
+    def name(self) -> str:
+        """See `AsyncCollection.name`."""
+        return self.asynchronous.name
+
+    @property
+    def scope(self) -> Scope:
+        """See `AsyncCollection.scope`."""
+        return self.asynchronous.scope
+
+    def domain(self, domain: str) -> Collection:
+        """See `AsyncCollection.domain`."""
+        return Collection(self.asynchronous.domain(domain))
+
+    def all_domains(self) -> Collection:
+        """See `AsyncCollection.all_domains`."""
+        return Collection(self.asynchronous.all_domains())
+
+    def upsert(
+        self,
+        records: Iterable[Record] | AsyncIterable[Record] | RecordBatch,
+        *,
+        batch_size: int = ingest.DEFAULT_BATCH,
+    ) -> UpsertResult:
+        """See `AsyncCollection.upsert`; a generator is run in the caller's own thread."""
+        if isinstance(records, RecordBatch | list | tuple | AsyncIterable):
+            return portal.call(self.asynchronous.upsert(records, batch_size=batch_size))
+        tally = ingest.Tally()
+        for batch in ingest.batches(records, batch_size):
+            tally.add(portal.call(self.asynchronous.upsert(batch, batch_size=batch_size)))
+        return tally.result()
+
+    def get(
+        self, ids: Sequence[str], *, include_embeddings: bool = False, include_envelopes: bool = False
+    ) -> Records:
+        """See `AsyncCollection.get`."""
+        return portal.call(
+            self.asynchronous.get(
+                ids, include_embeddings=include_embeddings, include_envelopes=include_envelopes
+            )
+        )
+
+    def update(
+        self,
+        ids: Sequence[str],
+        *,
+        embeddings: NDArray[Any] | Sequence[Embedding] | None = None,
+        contents: Sequence[str | None] | None = None,
+        metadatas: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        merge: bool = True,
+    ) -> int:
+        """See `AsyncCollection.update`."""
+        return portal.call(
+            self.asynchronous.update(
+                ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge
+            )
+        )
+
+    def delete(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        document_ids: Sequence[str] | None = None,
+    ) -> int:
+        """See `AsyncCollection.delete`."""
+        return portal.call(self.asynchronous.delete(ids, filter=filter, document_ids=document_ids))
+
+    def clear(self) -> int:
+        """See `AsyncCollection.clear`."""
+        return portal.call(self.asynchronous.clear())
+
+    def count(self, filter: Filter | Mapping[str, Any] | None = None) -> int:
+        """See `AsyncCollection.count`."""
+        return portal.call(self.asynchronous.count(filter))
+
+    def list(
+        self,
+        *,
+        limit: int = 100,
+        after: str | None = None,
+        prefix: str | None = None,
+        filter: Filter | Mapping[str, Any] | None = None,
+        include_embeddings: bool = False,
+        include_envelopes: bool = False,
+    ) -> Page:
+        """See `AsyncCollection.list`."""
+        return portal.call(
+            self.asynchronous.list(
+                limit=limit,
+                after=after,
+                prefix=prefix,
+                filter=filter,
+                include_embeddings=include_embeddings,
+                include_envelopes=include_envelopes,
+            )
+        )
+
+    def stats(self) -> CollectionStats:
+        """See `AsyncCollection.stats`."""
+        return portal.call(self.asynchronous.stats())
+
+    def search(
+        self,
+        embedding: Embedding,
+        k: int = 10,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        score_threshold: float | None = None,
+        include_embeddings: bool = False,
+        include_envelopes: bool = False,
+        options: SearchOptions | None = None,
+    ) -> Matches:
+        """See `AsyncCollection.search`."""
+        return portal.call(
+            self.asynchronous.search(
+                embedding,
+                k,
+                filter=filter,
+                score_threshold=score_threshold,
+                include_embeddings=include_embeddings,
+                include_envelopes=include_envelopes,
+                options=options,
+            )
+        )
+
+    def explain(
+        self,
+        embedding: Embedding,
+        k: int = 10,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        options: SearchOptions | None = None,
+    ) -> Plan:
+        """See `AsyncCollection.explain`."""
+        return portal.call(self.asynchronous.explain(embedding, k, filter=filter, options=options))
+
+    def create_index(self, index: Index | None = None, *, replace: bool = False) -> VectorIndex:
+        """See `AsyncCollection.create_index`."""
+        return portal.call(self.asynchronous.create_index(index, replace=replace))
+
+    def drop_index(self) -> tuple[str, ...]:
+        """See `AsyncCollection.drop_index`."""
+        return portal.call(self.asynchronous.drop_index())

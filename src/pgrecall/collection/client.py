@@ -1,0 +1,221 @@
+"""`AsyncClient`: connects to a database and gives out its collections."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+import asyncpg
+
+from pgrecall.collection.collection import AsyncCollection
+from pgrecall.collection.handle import Handle
+from pgrecall.collection.schema import ensure_table
+from pgrecall.config import CollectionConfig, PoolConfig, check_identifier
+from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, PermissionDenied
+from pgrecall.postgres import Database, LentSource, Pools, PoolSource, catalog, resolve
+from pgrecall.scope import DEFAULT_DOMAIN, Scope
+from pgrecall.sql import ddl
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from pgrecall.postgres import Session
+    from pgrecall.table import Server
+
+
+class AsyncClient:
+    """A database, and the collections in it.
+
+    Nothing is connected before it is needed. The client keeps a pool for each event loop that it is used
+    on, survives a fork, and closes a loop's pool when the loop ends; `close` closes all of them.
+
+    Args:
+        url: ``postgresql://user:password@host:port/database``, or ``embedded:///directory`` for the server
+            from the wheel. `None` takes ``PGRECALL_URL``, else ``DATABASE_URL``, else the embedded server
+            in the user's data directory.
+        pool: How connections are made and kept.
+        connection: A connection, or a pool, of the caller's that is used instead of a URL. It stays the
+            caller's: it is not closed, and within its transaction everything here is part of it.
+
+    Raises:
+        ConfigError: The URL is malformed, or none was given and there is no embedded server.
+
+    Example:
+        >>> async with AsyncClient("postgresql://localhost/app") as client:
+        ...     docs = await client.get_or_create_collection("docs", dimensions=384)
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        pool: PoolConfig | None = None,
+        connection: asyncpg.Connection[Any] | asyncpg.Pool[Any] | None = None,
+    ) -> None:
+        self._pools: Pools | None = None
+        if connection is not None:
+            if url is not None or pool is not None:
+                msg = "pass either a URL (and a PoolConfig) or a connection of your own, not both"
+                raise ConfigError(msg)
+            if not isinstance(
+                connection, asyncpg.Connection | asyncpg.Pool | asyncpg.pool.PoolConnectionProxy
+            ):  # pyright: ignore[reportUnnecessaryIsInstance]
+                msg = f"connection must be an asyncpg Connection or Pool, not {type(connection).__name__}"
+                raise ConfigError(msg)
+            self._database = Database(LentSource(connection))
+        else:
+            self._pools = Pools(resolve(url), pool or PoolConfig())
+            self._database = Database(PoolSource(self._pools))
+
+    def __repr__(self) -> str:
+        where = "a connection of the caller's" if self._pools is None else str(self._pools.address)
+        return f"<{type(self).__name__} {where}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections, and give up the embedded server; the next use opens them again."""
+        if self._pools is not None:
+            await self._pools.close()
+
+    async def server(self) -> Server:
+        """Return what the database is: versions, rights, whether a pooler stands in between.
+
+        Raises:
+            ConnectionFailed: It cannot be reached.
+        """
+        return await self._database.server()
+
+    def collection(self, config: CollectionConfig | str, *, domain: str = DEFAULT_DOMAIN) -> AsyncCollection:
+        """Return a handle on a collection without asking the server anything.
+
+        Args:
+            config: What the collection is, or just its name; it is made at the first write.
+            domain: The domain that the handle is bound to.
+
+        Raises:
+            ConfigError: The name or the domain is malformed.
+        """
+        if isinstance(config, str):
+            config = CollectionConfig(name=config)
+        return AsyncCollection(Handle(database=self._database, config=config, scope=Scope.of(domain)))
+
+    async def create_collection(
+        self, config: CollectionConfig | str, *, dimensions: int | None = None, domain: str = DEFAULT_DOMAIN
+    ) -> AsyncCollection:
+        """Make a collection and return a handle on it.
+
+        Raises:
+            CollectionExists: There is a table of that name.
+            ConfigError: Nobody has said how many dimensions it should have.
+        """
+        config = _config(config, dimensions)
+        if await self._table_exists(config):
+            msg = f"there is a table {config.schema}.{config.name} already; open it with get_or_create_collection()"
+            raise CollectionExists(msg)
+        return await self.get_or_create_collection(config, domain=domain)
+
+    async def get_collection(
+        self, config: CollectionConfig | str, *, domain: str = DEFAULT_DOMAIN
+    ) -> AsyncCollection:
+        """Return a handle on a collection that exists: one of ours, or any table that fits the configuration.
+
+        Raises:
+            CollectionNotFound: There is no such table.
+            SchemaError: The table does not fit; the message says all that is wrong.
+        """
+        config = _config(config, None)
+        await ensure_table(self._database, replace(config, setup="validate"), None)
+        return self.collection(config, domain=domain)
+
+    async def get_or_create_collection(
+        self, config: CollectionConfig | str, *, dimensions: int | None = None, domain: str = DEFAULT_DOMAIN
+    ) -> AsyncCollection:
+        """Return a handle on a collection, which is made if it does not exist; safe in many processes at once.
+
+        Raises:
+            ConfigError: It does not exist, and nobody has said how many dimensions it should have.
+            DimensionMismatch: It exists with other dimensions.
+            SchemaError: It exists and does not fit.
+            PermissionDenied: It does not exist, and the role may not make it.
+        """
+        config = _config(config, dimensions)
+        await ensure_table(self._database, config, config.dimensions)
+        return self.collection(config, domain=domain)
+
+    async def list_collections(self, *, schema: str = "public") -> list[str]:
+        """Return the names of the collections in *schema* that pgrecall has made, sorted."""
+
+        async def work(session: Session) -> list[str]:
+            return await catalog.list_collections(session, schema)
+
+        return await self._database.run(work)
+
+    async def rename_collection(self, name: str, new_name: str, *, schema: str = "public") -> None:
+        """Rename a collection; handles on the old name find nothing afterwards.
+
+        Raises:
+            CollectionNotFound: There is no collection of the old name.
+            CollectionExists: There is a table of the new name.
+            PermissionDenied: The role does not own it.
+        """
+        check_identifier(new_name, "new name")
+        if await self._table_exists(CollectionConfig(name=new_name, schema=schema)):
+            msg = f"there is a table {schema}.{new_name} already"
+            raise CollectionExists(msg)
+
+        async def work(session: Session) -> None:
+            await session.execute(ddl.rename_table(schema, name, new_name))
+
+        await self._change(name, schema, work)
+
+    async def delete_collection(self, name: str, *, schema: str = "public") -> None:
+        """Drop a collection with all its rows, of all domains.
+
+        Only a table that pgrecall has made is dropped.
+
+        Raises:
+            CollectionNotFound: There is no such collection.
+            PermissionDenied: The role does not own it.
+        """
+
+        async def work(session: Session) -> None:
+            await session.execute(ddl.drop_table(schema, name))
+
+        await self._change(name, schema, work)
+
+    async def _change(self, name: str, schema: str, change: Callable[[Session], Awaitable[None]]) -> None:
+        """Run *change* on a table that is one of ours."""
+
+        async def work(session: Session) -> None:
+            if session.server.read_only:
+                msg = "the server is read-only"
+                raise PermissionDenied(msg)
+            if name not in await catalog.list_collections(session, schema):
+                msg = f"there is no collection {name!r} in schema {schema!r}; tables that pgrecall has not made are left alone"
+                raise CollectionNotFound(msg)
+            await change(session)
+
+        await self._database.transaction(work)
+
+    async def _table_exists(self, config: CollectionConfig) -> bool:
+        async def work(session: Session) -> bool:
+            return await catalog.table_exists(session, config.schema, config.name)
+
+        return await self._database.run(work)
+
+
+def _config(config: CollectionConfig | str, dimensions: int | None) -> CollectionConfig:
+    if isinstance(config, str):
+        return CollectionConfig(name=config, dimensions=dimensions)
+    if dimensions is not None and config.dimensions not in (None, dimensions):
+        msg = f"dimensions={dimensions} was given, but the configuration says {config.dimensions}"
+        raise ConfigError(msg)
+    return replace(config, dimensions=dimensions) if dimensions is not None else config

@@ -1,0 +1,287 @@
+"""`AsyncCollection`: the verbs, each of which one room of this package carries out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pgrecall.collection import changes, indexing, ingest, reading, searching
+from pgrecall.collection.handle import Knowledge
+from pgrecall.collection.stats import CollectionStats, stats
+from pgrecall.config import HNSW, Index, SearchOptions, check_range
+from pgrecall.postgres import Database, LentSource
+from pgrecall.scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+
+    import asyncpg
+    from numpy.typing import NDArray
+
+    from pgrecall.collection.handle import Handle
+    from pgrecall.config import CollectionConfig
+    from pgrecall.filters import Filter
+    from pgrecall.plan import Plan
+    from pgrecall.records import Embedding, Match, Page, Record, RecordBatch, UpsertResult
+    from pgrecall.table import VectorIndex
+
+
+class AsyncCollection:
+    """Records in one table, seen in one domain; made by `AsyncClient`.
+
+    A collection that nothing has been written to yet is empty: reading answers accordingly, and the
+    first write makes the table. A collection may be used from any number of tasks, threads and loops.
+
+    Example:
+        >>> async with AsyncClient("embedded://") as client:
+        ...     docs = client.collection("docs")
+        ...     await docs.upsert([Record(id="a", embedding=[1.0, 0.0], content="hello")])
+        ...     matches = await docs.search([1.0, 0.1], k=5)
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def __repr__(self) -> str:
+        config = self._handle.config
+        return f"<{type(self).__name__} {config.schema}.{config.name}, {self._handle.scope}>"
+
+    @property
+    def config(self) -> CollectionConfig:
+        """What the collection should be."""
+        return self._handle.config
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self._handle.config.name
+
+    @property
+    def scope(self) -> Scope:
+        """Whose rows this handle works on."""
+        return self._handle.scope
+
+    def domain(self, domain: str) -> AsyncCollection:
+        """Return a handle on the same collection that is bound to another domain.
+
+        Raises:
+            ConfigError: *domain* is not a non-empty string.
+        """
+        return AsyncCollection(replace(self._handle, scope=Scope.of(domain)))
+
+    def all_domains(self) -> AsyncCollection:
+        """Return a handle on the rows of all domains, for administration."""
+        return AsyncCollection(replace(self._handle, scope=Scope.everything()))
+
+    def using(self, connection: asyncpg.Connection[Any] | asyncpg.Pool[Any]) -> AsyncCollection:
+        """Return a handle that works on a connection, or a pool, of the caller's.
+
+        Within a transaction of that connection everything is part of it: it is committed, or rolled
+        back, with the caller's own changes. The connection's codecs are neither needed nor changed.
+        """
+        return AsyncCollection(
+            replace(self._handle, database=Database(LentSource(connection)), knowledge=Knowledge())
+        )
+
+    async def upsert(
+        self,
+        records: Iterable[Record] | AsyncIterable[Record] | RecordBatch,
+        *,
+        batch_size: int = ingest.DEFAULT_BATCH,
+    ) -> UpsertResult:
+        """Write records: those whose id is new are inserted, the others replaced; what is unchanged is left alone.
+
+        A list, a tuple or a `RecordBatch` is checked whole before any of it is sent. Of other iterables,
+        and of asynchronous ones, never more than one batch is held in memory. Each batch is one
+        transaction. Of records with the same id the last one wins.
+
+        Args:
+            records: What to write; a `RecordBatch` with one array of embeddings is the fast form.
+            batch_size: Records that are written together.
+
+        Raises:
+            RecordError: A record cannot be stored; the message names it.
+            DimensionMismatch: An embedding has another length than the collection's.
+            SchemaError: The table cannot take such rows.
+            PermissionDenied: The role may not write.
+        """
+        check_range(batch_size, "batch_size", 1, ingest.MAX_BATCH)
+        return await ingest.upsert(self._handle, records, batch_size)
+
+    async def get(
+        self, ids: Sequence[str], *, include_embeddings: bool = False, include_envelopes: bool = False
+    ) -> list[Record | None]:
+        """Return the records with these ids, in the same order; `None` where there is none.
+
+        Args:
+            ids: The ids.
+            include_embeddings: Whether to read the embeddings too: ``(d,) float32``.
+            include_envelopes: Whether to read what an adapter stored with the records.
+
+        Raises:
+            RecordError: An entry cannot be an id of this collection.
+        """
+        return await reading.get(self._handle, ids, _extras(include_embeddings, include_envelopes))
+
+    async def update(
+        self,
+        ids: Sequence[str],
+        *,
+        embeddings: NDArray[Any] | Sequence[Embedding] | None = None,
+        contents: Sequence[str | None] | None = None,
+        metadatas: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        merge: bool = True,
+    ) -> int:
+        """Change parts of records that exist, all in one transaction, and return how many there were.
+
+        Args:
+            ids: Whom to change; ids that do not exist are passed over.
+            embeddings: Shape ``(n, d)``: one for each id.
+            contents: One text for each id.
+            metadatas: One mapping for each id, or one for all of them.
+            merge: Whether keys are set in the metadata that is there; otherwise it is replaced.
+
+        Raises:
+            RecordError: A value cannot be stored, or a sequence has another length than *ids*.
+            DimensionMismatch: An embedding has another length than the collection's.
+        """
+        return await changes.update(
+            self._handle, ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge
+        )
+
+    async def delete(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        document_ids: Sequence[str] | None = None,
+    ) -> int:
+        """Delete the records that meet all of the conditions given, and return how many there were.
+
+        Args:
+            ids: Ids of records; an empty sequence deletes none.
+            filter: Which metadata they must have.
+            document_ids: Documents whose chunks they must be.
+
+        Raises:
+            ConfigError: No condition was given.
+            FilterError: The filter is empty or malformed.
+        """
+        return await changes.delete(self._handle, ids, filter, document_ids)
+
+    async def clear(self) -> int:
+        """Delete all records in this handle's scope, and return how many there were."""
+        return await changes.clear(self._handle)
+
+    async def count(self, filter: Filter | Mapping[str, Any] | None = None) -> int:
+        """Return how many records pass *filter*."""
+        return await reading.count(self._handle, filter)
+
+    async def list(
+        self,
+        *,
+        limit: int = 100,
+        after: str | None = None,
+        prefix: str | None = None,
+        filter: Filter | Mapping[str, Any] | None = None,
+        include_embeddings: bool = False,
+        include_envelopes: bool = False,
+    ) -> Page:
+        """Return records in the order of their ids, a page at a time.
+
+        Args:
+            limit: Most records of the page, 1 to 10,000.
+            after: ``Page.next`` of the page before.
+            prefix: What the ids must begin with.
+            filter: Which metadata they must have.
+            include_embeddings: Whether to read the embeddings too: ``(d,) float32``.
+            include_envelopes: Whether to read what an adapter stored with the records.
+        """
+        extras = _extras(include_embeddings, include_envelopes)
+        return await reading.page(
+            self._handle, limit=limit, after=after, prefix=prefix, filter=filter, extras=extras
+        )
+
+    async def stats(self) -> CollectionStats:
+        """Return what the collection holds: rows, domains, indexes and their state, sizes."""
+        return await stats(self._handle)
+
+    async def search(
+        self,
+        embedding: Embedding,
+        k: int = 10,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        score_threshold: float | None = None,
+        include_embeddings: bool = False,
+        include_envelopes: bool = False,
+        options: SearchOptions | None = None,
+    ) -> list[Match]:
+        """Return the k records nearest to *embedding*, nearest first.
+
+        Fewer come back only if fewer pass the filter and the threshold. `explain` tells how the search
+        is run.
+
+        Args:
+            embedding: Shape ``(d,)``.
+            k: Records wanted, 1 to 10,000.
+            filter: Which metadata they must have.
+            score_threshold: The lowest score to return; see `Distance` for what scores mean.
+            include_embeddings: Whether to return the embeddings too: ``(d,) float32``.
+            include_envelopes: Whether to return what an adapter stored with the records.
+            options: Overrides of the planner.
+
+        Raises:
+            DimensionMismatch: *embedding* has another length than the collection's.
+            RecordError: *embedding* is not finite, or zero under cosine.
+            FilterError: The filter is malformed.
+        """
+        query = searching.Query.of(embedding, k, filter, options)
+        query = replace(
+            query,
+            min_score=searching.check_score(score_threshold),
+            extras=_extras(include_embeddings, include_envelopes),
+        )
+        return await searching.search(self._handle, query)
+
+    async def explain(
+        self,
+        embedding: Embedding,
+        k: int = 10,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        options: SearchOptions | None = None,
+    ) -> Plan:
+        """Return how `search` would run with these arguments, and why, without running it."""
+        return await searching.explain(self._handle, searching.Query.of(embedding, k, filter, options))
+
+    async def create_index(self, index: Index | None = None, *, replace: bool = False) -> VectorIndex:
+        """Build the vector index, without blocking readers or writers, and return it.
+
+        Any number of processes may ask at once; one of them builds. Where the same index exists, it is
+        returned as it is.
+
+        Args:
+            index: Kind and parameters; HNSW with pgvector's defaults unless given.
+            replace: Whether to build a new one in the place of what there is, which serves until then.
+
+        Raises:
+            ConfigError: pgvector cannot index this column so, or the connection is not a direct one.
+            SchemaError: There is another index, and *replace* was not given.
+            IndexBuildError: PostgreSQL gave the build up.
+            PermissionDenied: The role does not own the table.
+        """
+        return await indexing.create_index(self._handle, index or HNSW(), replace=replace)
+
+    async def drop_index(self) -> tuple[str, ...]:
+        """Drop the vector indexes of this collection's distance, and return their names."""
+        return tuple(await indexing.drop_index(self._handle))
+
+
+def _extras(embeddings: bool, envelopes: bool) -> frozenset[str]:  # noqa: FBT001
+    if not embeddings and not envelopes:
+        return _NONE
+    return frozenset(name for name, wanted in (("embedding", embeddings), ("envelope", envelopes)) if wanted)
+
+
+_NONE: frozenset[str] = frozenset()

@@ -1,0 +1,104 @@
+"""What every operation on a collection works with: whose rows, in which table, through what connections."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from pgrecall.collection.schema import ensure_table
+from pgrecall.errors import CollectionNotFound
+from pgrecall.postgres import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pgrecall.config import CollectionConfig
+    from pgrecall.filters import Filter
+    from pgrecall.postgres import Database, Session
+    from pgrecall.scope import Scope
+    from pgrecall.table import Table
+
+T = TypeVar("T")
+# Another process may build or drop an index at any time; a description older than this is read again.
+_DESCRIPTION_SECONDS: Final = 30.0
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """What is known about a table, shared by all handles on it.
+
+    Attributes:
+        table: Its description, or `None` where it did not exist when it was looked for.
+        read_at: When that was.
+        estimates: Scope and filter to the rows that pass, and when that was estimated.
+    """
+
+    table: Table | None = None
+    read_at: float = 0.0
+    estimates: dict[tuple[Scope, Filter | None], tuple[int, float]] = field(
+        default_factory=dict["tuple[Scope, Filter | None]", "tuple[int, float]"]
+    )
+
+    def forget(self) -> None:
+        """Have everything looked up again at the next use."""
+        self.table = None
+        self.estimates.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handle:
+    """One collection, seen in one scope.
+
+    Attributes:
+        database: Runs statements.
+        config: What the collection should be.
+        scope: Whose rows.
+        knowledge: What is known about the table.
+    """
+
+    database: Database
+    config: CollectionConfig
+    scope: Scope
+    knowledge: Knowledge = field(default_factory=Knowledge)
+
+    async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Return what *work* returns, given a session; see `Database.run`."""
+        try:
+            return await self.database.run(work)
+        except CollectionNotFound:
+            self.knowledge.forget()
+            raise
+
+    async def transaction(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Return what *work* returns, run in one transaction."""
+        try:
+            return await self.database.transaction(work)
+        except CollectionNotFound:
+            self.knowledge.forget()
+            raise
+
+    async def table(self, session: Session) -> Table | None:
+        """Return the table as it is now, or `None` where nothing has been written yet.
+
+        Raises:
+            CollectionNotFound: It is missing, and ``setup="validate"`` says that it must be there.
+        """
+        known = self.knowledge
+        now = time.monotonic()
+        if known.table is not None and now - known.read_at < _DESCRIPTION_SECONDS:
+            return known.table
+        known.table = await catalog.read_table(session, self.config)
+        known.read_at = now
+        if known.table is None and self.config.setup == "validate":
+            msg = f"there is no table {self.config.schema}.{self.config.name}"
+            raise CollectionNotFound(msg)
+        return known.table
+
+    async def made_table(self, dimensions: int | None) -> Table:
+        """Return the table, made if it is missing; see `schema.ensure_table`."""
+        known = self.knowledge
+        if known.table is None:
+            known.table = await ensure_table(self.database, self.config, dimensions)
+            known.read_at = time.monotonic()
+        return known.table

@@ -1,0 +1,190 @@
+"""Building and dropping vector indexes, without blocking anyone, once however many ask."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from pgrecall.config import HNSW, Index
+from pgrecall.errors import CollectionNotFound, ConfigError, IndexBuildError, PermissionDenied, SchemaError
+from pgrecall.postgres import catalog
+from pgrecall.sql import ddl
+from pgrecall.sql.compose import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pgrecall.collection.handle import Handle
+    from pgrecall.postgres import Session
+    from pgrecall.table import Table, VectorIndex
+
+_POLL_SECONDS: Final = 0.2
+_MILLION: Final = 1_000_000
+_TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
+_UNLOCK: Final = "SELECT pg_advisory_unlock($1)"
+_COUNT: Final = "SELECT GREATEST(c.reltuples, 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2"
+
+
+async def create_index(handle: Handle, index: Index, *, replace: bool) -> VectorIndex:
+    """See `AsyncCollection.create_index`."""
+    table = await handle.made_table(handle.config.dimensions)
+    _check(table, index)
+
+    async def work(session: Session) -> VectorIndex:
+        _require_direct(session)
+        async with _alone(session, table):
+            return await _build(handle, session, index, replace=replace)
+
+    try:
+        return await handle.run(work)
+    finally:
+        handle.knowledge.forget()
+
+
+async def drop_index(handle: Handle) -> list[str]:
+    """See `AsyncCollection.drop_index`."""
+
+    async def work(session: Session) -> list[str]:
+        table = await handle.table(session)
+        if table is None:
+            return []
+        _require_direct(session)
+        async with _alone(session, table):
+            table = await _current(handle, session)
+            return await _drop(
+                session, table, [index for index in table.indexes if index.distance is table.distance]
+            )
+
+    try:
+        return await handle.run(work)
+    finally:
+        handle.knowledge.forget()
+
+
+async def _build(handle: Handle, session: Session, index: Index, *, replace: bool) -> VectorIndex:
+    table = await _current(handle, session)
+    # What a build that was killed has left behind slows every write and serves no query.
+    await _drop(session, table, [old for old in table.indexes if not old.valid])
+    present = [old for old in table.indexes if old.valid and old.distance is table.distance]
+    lists = await _lists(session, table, index)
+    if not replace:
+        for old in present:
+            if _is(old, index, lists):
+                return old
+        if present:
+            msg = f"{table.qualified_name} has the index {present[0].name} already; pass replace=True to build another in its place"
+            raise SchemaError(msg)
+    name = _free_name(table, ddl.vector_index_name(table, index))
+    try:
+        await session.execute(ddl.create_vector_index(table, index, name, lists, session.dialect))
+    except asyncpg.InsufficientPrivilegeError as error:
+        msg = (
+            f"role {session.server.user!r} may not index {table.qualified_name}: only its owner may ({error})"
+        )
+        raise PermissionDenied(msg) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        msg = f"index {name} on {table.qualified_name} could not be built: {error}; what is left of it is removed by the next call"
+        raise IndexBuildError(msg, index=name) from error
+    await _drop(session, table, present)
+    await session.execute(ddl.analyze(table))
+    return next(built for built in (await _current(handle, session)).indexes if built.name == name)
+
+
+async def _current(handle: Handle, session: Session) -> Table:
+    table = await catalog.read_table(session, handle.config)
+    if table is None:
+        msg = f"there is no table {handle.config.schema}.{handle.config.name}"
+        raise CollectionNotFound(msg)
+    return table
+
+
+async def _drop(session: Session, table: Table, indexes: list[VectorIndex]) -> list[str]:
+    for index in indexes:
+        await session.execute(ddl.drop_index(table.schema, index.name))
+    return [index.name for index in indexes]
+
+
+async def _lists(session: Session, table: Table, index: Index) -> int:
+    """Return the number of cells: pgvector's rule of thumb where none was given."""
+    if isinstance(index, HNSW):
+        return 0
+    if index.lists is not None:
+        return index.lists
+    await session.execute(ddl.analyze(table))
+    rows = await session.fetch_value(Statement(_COUNT, (table.schema, table.name)))
+    return max(1, round(rows / 1_000 if rows <= _MILLION else math.sqrt(rows)))
+
+
+def _is(index: VectorIndex, wanted: Index, lists: int) -> bool:
+    """Whether *index* is what would be built for *wanted*."""
+    options = dict(index.options)
+    if isinstance(wanted, HNSW):
+        built = int(options.get("m", "16")), int(options.get("ef_construction", "64"))
+        return index.method == "hnsw" and built == (wanted.m, wanted.ef_construction)
+    # Without a number of its own, any IVFFlat index is what was asked for, also after the table has grown.
+    return index.method == "ivfflat" and (wanted.lists is None or int(options.get("lists", "100")) == lists)
+
+
+def _check(table: Table, index: Index) -> None:
+    """Raise `ConfigError` for what pgvector cannot index."""
+    most = table.vector_type.max_indexed_dimensions
+    if table.dimensions is None:
+        msg = f"{table.qualified_name} does not say how many dimensions its embeddings have, which an index needs"
+        raise ConfigError(msg)
+    if table.dimensions > most:
+        msg = f"pgvector indexes up to {most} dimensions of {table.vector_type.value}, and {table.qualified_name} has {table.dimensions}"
+        if table.dimensions <= 4_000:  # noqa: PLR2004 - halfvec's limit
+            msg += "; make the collection with vector_type='halfvec'"
+        raise ConfigError(msg)
+    if (
+        not isinstance(index, HNSW)
+        and table.distance.operator_class(table.vector_type) not in _IVFFLAT_CLASSES
+    ):
+        msg = f"IVFFlat knows no {table.distance.value} distance on {table.vector_type.value}; use HNSW"
+        raise ConfigError(msg)
+
+
+_IVFFLAT_CLASSES: Final = frozenset(
+    f"{kind}_{distance}_ops" for kind in ("vector", "halfvec") for distance in ("cosine", "l2", "ip")
+) | {"bit_hamming_ops"}
+
+
+def _free_name(table: Table, name: str) -> str:
+    """Return *name*, or a variation of it where an index that is to be replaced has it."""
+    taken = {index.name for index in table.indexes if index.valid}
+    return name if name not in taken else f"{name[:60]}_2"
+
+
+def _require_direct(session: Session) -> None:
+    if not session.direct:
+        msg = (
+            "an index is built outside of transactions, on a session of its own: neither a connection that was lent nor a "
+            "pooler such as PgBouncer in transaction mode gives one; use a client with the server's own address"
+        )
+        raise ConfigError(msg)
+    if session.server.read_only:
+        msg = "the server is read-only; build the index on its primary"
+        raise PermissionDenied(msg)
+
+
+@asynccontextmanager
+async def _alone(session: Session, table: Table) -> AsyncIterator[None]:
+    """Hold the lock on the indexes of *table*.
+
+    Waiting is polling: a session that waits inside of ``pg_advisory_lock`` holds a snapshot, for whose
+    end CREATE INDEX CONCURRENTLY in the session that has the lock would wait in turn.
+    """
+    name = f"pgrecall index {table.schema}.{table.name}".encode()
+    key = int.from_bytes(blake2b(name, digest_size=8).digest(), "big", signed=True)
+    while not await session.fetch_value(Statement(_TRY_LOCK, (key,))):
+        await asyncio.sleep(_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        if not session.connection.is_closed():
+            await session.fetch_value(Statement(_UNLOCK, (key,)))

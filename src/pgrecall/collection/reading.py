@@ -1,0 +1,159 @@
+"""Reading rows by id, page by page, and counting them; rows of the driver to values of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from pgrecall.config import check_range
+from pgrecall.errors import ConfigError, RecordError
+from pgrecall.filters import parse
+from pgrecall.records import Match, Page, Record
+from pgrecall.rows import check_id
+from pgrecall.sql import dml, select
+
+if TYPE_CHECKING:
+    from pgrecall.collection.handle import Handle
+    from pgrecall.filters import Filter
+    from pgrecall.postgres import Session
+    from pgrecall.sql.dialect import Dialect
+    from pgrecall.table import Table
+
+MAX_PAGE: Final = 10_000
+_ID, _CONTENT, _METADATA, _DOCUMENT, _CHUNK, _DOMAIN, _EMBEDDING, _ENVELOPE, _LAST = range(9)
+
+
+async def get(handle: Handle, ids: Sequence[str], extras: frozenset[str]) -> list[Record | None]:
+    """See `AsyncCollection.get`."""
+
+    async def work(session: Session) -> list[Record | None]:
+        table = await handle.table(session)
+        if table is None:
+            return [None] * len(ids)
+        wanted = checked_ids(ids, table)
+        if handle.scope.is_everything and table.columns.domain_id is not None:
+            msg = "the same id can be in many domains: get() needs a handle of one domain"
+            raise ConfigError(msg)
+        rows = await session.fetch(select.by_ids(table, handle.scope, wanted, session.dialect, extras))
+        found = {row[_ID]: as_record(row, table, session.dialect, handle.scope.domain) for row in rows}
+        return [found.get(row_id) for row_id in wanted]
+
+    return await handle.run(work)
+
+
+async def page(
+    handle: Handle,
+    *,
+    limit: int,
+    after: str | None,
+    prefix: str | None,
+    filter: Filter | Mapping[str, Any] | None,
+    extras: frozenset[str],
+) -> Page:
+    """See `AsyncCollection.list`."""
+    check_range(limit, "limit", 1, MAX_PAGE)
+    parsed = parse(filter)
+
+    async def work(session: Session) -> Page:
+        table = await handle.table(session)
+        if table is None:
+            return Page([], None)
+        everywhere = handle.scope.is_everything and table.columns.domain_id is not None
+        start = _start(after, everywhere=everywhere, table=table)
+        statement = select.page(
+            table,
+            handle.scope,
+            parsed,
+            session.dialect,
+            limit=limit + 1,
+            after=start,
+            prefix=prefix,
+            extras=extras,
+        )
+        rows = await session.fetch(statement)
+        records = [as_record(row, table, session.dialect, handle.scope.domain) for row in rows[:limit]]
+        following = None
+        if len(rows) > limit:
+            last = records[-1]
+            following = json.dumps([last.domain_id, last.id]) if everywhere else last.id
+        return Page(records, following)
+
+    return await handle.run(work)
+
+
+async def count(handle: Handle, filter: Filter | Mapping[str, Any] | None) -> int:
+    """See `AsyncCollection.count`."""
+    parsed = parse(filter)
+
+    async def work(session: Session) -> int:
+        table = await handle.table(session)
+        if table is None:
+            return 0
+        return await session.fetch_value(dml.count(table, handle.scope, parsed, session.dialect))
+
+    return await handle.run(work)
+
+
+def checked_ids(ids: Sequence[str], table: Table) -> list[str]:
+    """Return *ids* as a list.
+
+    Raises:
+        ConfigError: It is one string, or an entry cannot be an id of this table.
+    """
+    if isinstance(ids, str | bytes):
+        msg = f"ids must be a sequence of ids, not one string: [{ids!r}]"
+        raise ConfigError(msg)
+    checked: list[str] = []
+    for position, row_id in enumerate(ids):
+        try:
+            checked.append(check_id(row_id, table))
+        except ValueError as error:
+            msg = f"ids[{position}]: id {error}"
+            raise RecordError(msg) from None
+    return checked
+
+
+def as_record(row: Any, table: Table, dialect: Dialect, domain: str | None) -> Record:
+    """Return a row that was read by id or page."""
+    return Record(
+        id=row[_ID],
+        content=row[_CONTENT],
+        metadata=dialect.read_json(row[_METADATA]) or {},
+        document_id=row[_DOCUMENT],
+        chunk_index=row[_CHUNK],
+        domain_id=row[_DOMAIN] if domain is None else domain,
+        embedding=dialect.read_embedding(row[_EMBEDDING], table.vector_type),
+        envelope=dialect.read_json(row[_ENVELOPE]),
+        created_at=row[_LAST],
+    )
+
+
+def as_match(row: Any, table: Table, dialect: Dialect, domain: str | None) -> Match:
+    """Return a row that a search found."""
+    distance = row[_LAST]
+    return Match(
+        id=row[_ID],
+        score=table.distance.score(distance),
+        distance=distance,
+        content=row[_CONTENT],
+        metadata=dialect.read_json(row[_METADATA]) or {},
+        document_id=row[_DOCUMENT],
+        chunk_index=row[_CHUNK],
+        domain_id=row[_DOMAIN] if domain is None else domain,
+        embedding=dialect.read_embedding(row[_EMBEDDING], table.vector_type),
+        envelope=dialect.read_json(row[_ENVELOPE]),
+    )
+
+
+def _start(after: str | None, *, everywhere: bool, table: Table) -> tuple[str, ...] | None:
+    if after is None:
+        return None
+    try:
+        if not everywhere:
+            return (check_id(after, table),)
+        domain, row_id = json.loads(after)
+        return (str(domain), check_id(row_id, table))
+    except (ValueError, TypeError):
+        msg = f"after={after!r} is not where a page of this collection ends; pass Page.next"
+        raise ConfigError(msg) from None

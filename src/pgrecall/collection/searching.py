@@ -1,0 +1,203 @@
+"""Searching: estimate, choose, run, and make sure that k rows come back if k exist."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pgrecall import vectors
+from pgrecall.collection.reading import as_match
+from pgrecall.config import MAX_K, SearchOptions, check_range
+from pgrecall.embeddings import as_matrix
+from pgrecall.errors import ConfigError
+from pgrecall.filters import parse
+from pgrecall.plan import Access, Plan
+from pgrecall.planner import Situation, choose, exact_limit
+from pgrecall.sql import dml, select
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pgrecall.collection.handle import Handle
+    from pgrecall.filters import Filter
+    from pgrecall.postgres import Session
+    from pgrecall.records import Match
+    from pgrecall.sql.compose import Statement
+    from pgrecall.table import Table
+
+_ESTIMATE_SECONDS: Final = 60.0
+_MAX_ESTIMATES: Final = 4_096
+# A scope that keeps this share of the table is not worth filtering for: nearly every row found passes.
+_NEARLY_ALL: Final = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One search, checked.
+
+    Attributes:
+        embedding: Shape ``(d,)``.
+        k: Rows wanted.
+        filter: Which rows may be found.
+        options: The caller's overrides of the planner.
+        min_score: Rows with a lower score are left out.
+        extras: Which of ``embedding`` and ``envelope`` to return too.
+    """
+
+    embedding: Sequence[float] | NDArray[Any]
+    k: int
+    filter: Filter | None
+    options: SearchOptions
+    min_score: float | None = None
+    extras: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        embedding: Sequence[float] | NDArray[Any],
+        k: int,
+        filter: Filter | Mapping[str, Any] | None,
+        options: SearchOptions | None,
+    ) -> Query:
+        """Return a search with its parts checked.
+
+        Raises:
+            ConfigError: k is out of range.
+            FilterError: The filter is malformed.
+        """
+        check_range(k, "k", 1, MAX_K)
+        return cls(embedding=embedding, k=k, filter=parse(filter), options=options or SearchOptions())
+
+
+async def search(handle: Handle, query: Query) -> list[Match]:
+    """See `AsyncCollection.search`."""
+
+    async def work(session: Session) -> list[Match]:
+        table = await handle.table(session)
+        if table is None:
+            return []
+        encoded = _encode(query, table)
+        plan = await _plan(handle, session, table, query)
+        rows = await session.fetch(_statement(plan, handle, session, table, query, encoded))
+        if plan.access is not Access.EXACT and len(rows) < query.k:
+            exact = replace(plan, access=Access.EXACT, fell_back=True)
+            rows = await session.fetch(_statement(exact, handle, session, table, query, encoded))
+        domain = handle.scope.domain
+        matches = [as_match(row, table, session.dialect, domain) for row in rows]
+        if query.min_score is not None:
+            matches = [match for match in matches if match.score >= query.min_score]
+        return matches
+
+    return await handle.run(work)
+
+
+async def explain(handle: Handle, query: Query) -> Plan:
+    """See `AsyncCollection.explain`."""
+
+    async def work(session: Session) -> Plan:
+        table = await handle.table(session)
+        if table is None:
+            return Plan(access=Access.EXACT, reason="nothing has been written yet", k=query.k, fetch=query.k)
+        _encode(query, table)
+        return await _plan(handle, session, table, query)
+
+    return await handle.run(work)
+
+
+def _encode(query: Query, table: Table) -> memoryview:
+    matrix = as_matrix(
+        [query.embedding], table.dimensions, table.vector_type, table.distance, lambda _: "query"
+    )
+    return vectors.encode(matrix, table.vector_type)[0]
+
+
+def _statement(
+    plan: Plan, handle: Handle, session: Session, table: Table, query: Query, encoded: memoryview
+) -> Statement:
+    limit = None
+    if query.min_score is not None and plan.access is Access.EXACT:
+        limit = table.distance.distance_of(query.min_score)
+    return select.search(
+        plan,
+        table,
+        handle.scope,
+        query.filter,
+        encoded,
+        session.dialect,
+        extras=query.extras,
+        max_distance=limit,
+    )
+
+
+async def _plan(handle: Handle, session: Session, table: Table, query: Query) -> Plan:
+    index = table.usable_index()
+    rows = matches = 0
+    filtered = query.filter is not None
+    if index is not None and not query.options.exact:
+        everything = replace(handle.scope, domain=None)
+        rows = await _estimate(handle, session, table, everything, None, limit=0)
+        limit = exact_limit(query.k, rows, query.options)
+        matches = rows
+        if handle.scope != everything and table.columns.domain_id is not None:
+            matches = await _estimate(handle, session, table, handle.scope, None, limit=limit)
+            filtered = filtered or matches < _NEARLY_ALL * rows
+        if query.filter is not None:
+            matches = await _estimate(handle, session, table, handle.scope, query.filter, limit=limit)
+    lists = dict(index.options).get("lists", "100") if index is not None else "100"
+    return choose(
+        Situation(
+            k=query.k,
+            index=index,
+            iterative=session.server.has_iterative_scan,
+            rows=rows,
+            matches=min(matches, rows),
+            filtered=filtered,
+            lists=int(lists),
+            options=query.options,
+        )
+    )
+
+
+async def _estimate(
+    handle: Handle, session: Session, table: Table, scope: Any, filter: Filter | None, *, limit: int
+) -> int:
+    """Return how many rows pass: exactly up to *limit*, and PostgreSQL's own estimate above.
+
+    Its estimate alone can be off by any factor for what is inside of JSON, but counting up to the limit
+    at which the plan changes is cheap, and its result is kept for a minute.
+    """
+    known = handle.knowledge.estimates
+    key = (scope, filter)
+    now = time.monotonic()
+    if (cached := known.get(key)) is not None and now - cached[1] < _ESTIMATE_SECONDS:
+        return cached[0]
+    counted = 0
+    if limit:
+        counted = await session.fetch_value(dml.count_up_to(table, scope, filter, session.dialect, limit + 1))
+    if counted <= limit and limit:
+        passing = counted
+    else:
+        text = await session.fetch_value(dml.explain(dml.matching(table, scope, filter, session.dialect)))
+        plan = json.loads(text) if isinstance(text, str) else text
+        passing = max(int(plan[0]["Plan"]["Plan Rows"]), counted)
+    if len(known) >= _MAX_ESTIMATES:
+        known.clear()
+    known[key] = (passing, now)
+    return passing
+
+
+def check_score(value: object) -> float | None:
+    """Return *value* if it can be a smallest score.
+
+    Raises:
+        ConfigError: It is not a finite number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
+        msg = f"score_threshold must be a number, not {value!r}"
+        raise ConfigError(msg)
+    return float(value)

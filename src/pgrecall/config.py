@@ -1,0 +1,219 @@
+"""Settings, as frozen values that check themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Final, Literal
+
+from pgrecall.distance import Distance, VectorType
+from pgrecall.errors import ConfigError
+
+MAX_IDENTIFIER_BYTES: Final = 63
+MAX_K: Final = 10_000
+
+
+def check_identifier(name: object, what: str) -> str:
+    """Return *name* if PostgreSQL can keep it whole as an identifier.
+
+    Raises:
+        ConfigError: It is empty, holds NUL, or is longer than 63 bytes (PostgreSQL would cut it).
+    """
+    if not isinstance(name, str) or not name or "\x00" in name:
+        msg = f"{what} must be a non-empty string without NUL, not {name!r}"
+        raise ConfigError(msg)
+    if len(name.encode()) > MAX_IDENTIFIER_BYTES:
+        msg = f"{what} {name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes, the most that PostgreSQL keeps"
+        raise ConfigError(msg)
+    return name
+
+
+def check_range(value: object, what: str, low: int, high: int) -> int:
+    """Return *value* if it is a whole number from *low* to *high*.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        msg = f"{what} must be a whole number from {low} to {high}, not {value!r}"
+        raise ConfigError(msg)
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Names of the columns. `None` says that the table has no such column.
+
+    With another name than the default a column must exist in a table that is adopted; a default name
+    that the table lacks is taken as "no such column".
+    """
+
+    id: str = "id"
+    embedding: str = "embedding"
+    domain_id: str | None = "domain_id"
+    document_id: str | None = "document_id"
+    chunk_index: str | None = "chunk_index"
+    content: str | None = "content"
+    metadata: str | None = "metadata"
+    created_at: str | None = "created_at"
+    content_hash: str | None = "content_hash"
+    envelope: str | None = "envelope"
+
+    def __post_init__(self) -> None:
+        names = self.mapping()
+        for logical, name in names.items():
+            check_identifier(name, f"column {logical}")
+        if len(set(names.values())) != len(names):
+            msg = f"two columns have the same name: {sorted(names.values())}"
+            raise ConfigError(msg)
+
+    def mapping(self) -> dict[str, str]:
+        """Return logical name to column name, without the columns that there are not."""
+        return {f.name: name for f in fields(self) if (name := getattr(self, f.name)) is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HNSW:
+    """An HNSW index: the default; takes rows at any time.
+
+    Attributes:
+        m: Links of a node, 2 to 100.
+        ef_construction: Candidates looked at for a new node, 4 to 1000, at least twice *m*.
+    """
+
+    m: int = 16
+    ef_construction: int = 64
+
+    def __post_init__(self) -> None:
+        check_range(self.m, "m", 2, 100)
+        check_range(self.ef_construction, "ef_construction", 4, 1000)
+        if self.ef_construction < 2 * self.m:
+            msg = f"ef_construction ({self.ef_construction}) must be at least twice m ({self.m})"
+            raise ConfigError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IVFFlat:
+    """An IVFFlat index: quick to build, wants its rows loaded first.
+
+    Attributes:
+        lists: Number of cells, 1 to 32768; `None` chooses by pgvector's rule, rows / 1000 up to a
+            million rows and the square root of the rows above.
+    """
+
+    lists: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.lists is not None:
+            check_range(self.lists, "lists", 1, 32_768)
+
+
+Index = HNSW | IVFFlat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionConfig:
+    """What a collection is: one table and how its rows are compared.
+
+    Attributes:
+        name: Name of the table.
+        dimensions: Length of the embeddings; `None` takes it from the table, or from the first write.
+        distance: How embeddings are compared; `None` takes what the table was made with, and cosine
+            (Hamming on bit) for a new one. A synonym as a string is understood too.
+        schema: Schema of the table; made where it is missing.
+        vector_type: Type of the embedding's column; `None` takes the table's, and vector for a new one.
+        id_type: ``"uuid"`` makes a uuid column, which takes no other ids.
+        columns: Names of the columns.
+        setup: ``"create"`` makes what is missing; ``"validate"`` only checks, and never changes anything.
+    """
+
+    name: str
+    dimensions: int | None = None
+    distance: Distance | None = None
+    schema: str = "public"
+    vector_type: VectorType | None = None
+    id_type: Literal["text", "uuid"] = "text"
+    columns: Columns = field(default_factory=Columns)
+    setup: Literal["create", "validate"] = "create"
+
+    def __post_init__(self) -> None:
+        check_identifier(self.name, "collection name")
+        check_identifier(self.schema, "schema")
+        if self.distance is not None:
+            object.__setattr__(self, "distance", Distance.parse(self.distance))
+        if self.vector_type is not None:
+            object.__setattr__(self, "vector_type", VectorType.parse(self.vector_type))
+            self.new_distance.check_type(self.new_vector_type)
+        if self.dimensions is not None:
+            limit = 64_000 if self.vector_type is VectorType.BIT else 16_000
+            check_range(self.dimensions, "dimensions", 1, limit)
+        for name, allowed in (("id_type", ("text", "uuid")), ("setup", ("create", "validate"))):
+            if getattr(self, name) not in allowed:
+                msg = f"{name} must be one of {allowed}, not {getattr(self, name)!r}"
+                raise ConfigError(msg)
+
+    @property
+    def new_vector_type(self) -> VectorType:
+        """The column type of a table that is made."""
+        if self.vector_type is not None:
+            return self.vector_type
+        return VectorType.BIT if self.distance in (Distance.HAMMING, Distance.JACCARD) else VectorType.VECTOR
+
+    @property
+    def new_distance(self) -> Distance:
+        """The distance of a table that is made."""
+        if self.distance is not None:
+            return self.distance
+        return Distance.HAMMING if self.vector_type is VectorType.BIT else Distance.COSINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolConfig:
+    """How connections are made and kept; each event loop has a pool of its own.
+
+    Attributes:
+        min_size: Connections kept open.
+        max_size: Most connections; two to four for each core of the server serve best.
+        connect_timeout: Seconds until a connection attempt is given up.
+        command_timeout: Seconds until a statement is cancelled; `None` for no limit.
+        prepared_statements: Whether statements stay prepared. `None` finds out: always on a direct
+            connection; behind PgBouncer's transaction pooling only where it rewrites their names.
+        server_settings: Settings of the session, over those that searching wants. Not sent to a pooler,
+            which would refuse them.
+    """
+
+    min_size: int = 1
+    max_size: int = 8
+    connect_timeout: float = 15.0
+    command_timeout: float | None = None
+    prepared_statements: bool | None = None
+    server_settings: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        check_range(self.max_size, "max_size", 1, 10_000)
+        check_range(self.min_size, "min_size", 0, self.max_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """Overrides of the planner for one search; `None` leaves the choice to it.
+
+    Attributes:
+        exact: `True` compares all rows that pass the filter and uses no vector index.
+        ef_search: HNSW candidates, 1 to 1000.
+        probes: IVFFlat cells looked at.
+        overfetch: How many times k an index scan under a filter returns before the best k are kept.
+        max_scan_tuples: Most rows an iterative index scan looks at.
+    """
+
+    exact: bool = False
+    ef_search: int | None = None
+    probes: int | None = None
+    overfetch: int | None = None
+    max_scan_tuples: int | None = None
+
+    def __post_init__(self) -> None:
+        limits = {"ef_search": 1000, "probes": 32_768, "overfetch": 100, "max_scan_tuples": 2**31 - 1}
+        for name, high in limits.items():
+            if (value := getattr(self, name)) is not None:
+                check_range(value, name, 1, high)

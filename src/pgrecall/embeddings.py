@@ -1,0 +1,123 @@
+"""Embeddings as callers give them, to one checked matrix."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pgrecall.distance import Distance, VectorType
+from pgrecall.errors import DimensionMismatch, RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pgrecall.records import Embedding
+
+
+def as_matrix(
+    embeddings: NDArray[Any] | Sequence[Embedding | None],
+    dimensions: int | None,
+    vector_type: VectorType,
+    distance: Distance,
+    describe: Callable[[int], str],
+) -> NDArray[Any]:
+    """Return *embeddings* as one matrix that the column can hold.
+
+    Args:
+        embeddings: n embeddings of d numbers; for a bit column 0 and 1 (or booleans).
+        dimensions: The d that the column wants; `None` takes any, the same for all.
+        vector_type: Type of the column.
+        distance: Under cosine a zero vector has no direction, and is refused.
+        describe: How a message names the record at a position.
+
+    Returns:
+        Shape ``(n, d)``: ``float32`` for vector, ``float16`` for halfvec, ``uint8`` of 0 and 1 for bit.
+
+    Raises:
+        DimensionMismatch: An embedding has another length.
+        RecordError: An embedding is missing, not made of numbers, not finite (also after conversion to
+            the column's precision), zero under cosine, or for bit holds anything but 0 and 1.
+    """
+    matrix = _stack(embeddings, dimensions, describe)
+    if dimensions is not None and len(matrix) and matrix.shape[1] != dimensions:
+        raise DimensionMismatch(_mismatch(describe(0), matrix.shape[1], dimensions))
+    if vector_type is VectorType.BIT:
+        bits = matrix.astype(np.uint8)
+        _refuse((bits != matrix) | (bits > 1), describe, "must hold only 0 and 1 for a bit column")
+        return bits
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        numbers = matrix.astype(np.float16 if vector_type is VectorType.HALFVEC else np.float32, copy=False)
+    _refuse(
+        ~np.isfinite(numbers),
+        describe,
+        f"has NaN, infinity, or a number that {vector_type.value} cannot hold",
+    )
+    if distance is Distance.COSINE and len(numbers):
+        _refuse(
+            ~numbers.any(axis=1, keepdims=True),
+            describe,
+            "is a zero vector, which has no direction for cosine distance",
+        )
+    return numbers
+
+
+def _stack(
+    embeddings: NDArray[Any] | Sequence[Embedding | None],
+    dimensions: int | None,
+    describe: Callable[[int], str],
+) -> NDArray[Any]:
+    if len(embeddings) == 0:
+        return np.empty((0, dimensions or 0), np.float32)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            matrix = np.asarray(embeddings)
+            if matrix.dtype == object:
+                matrix = np.stack([np.asarray(row, np.float64) for row in embeddings])
+    except (ValueError, TypeError, OverflowError, Warning):
+        raise _first_fault(embeddings, dimensions, describe) from None
+    if matrix.ndim != 2 or matrix.dtype.kind not in "fiub":  # noqa: PLR2004 - rows and columns
+        raise _first_fault(embeddings, dimensions, describe)
+    return matrix
+
+
+def _first_fault(
+    embeddings: NDArray[Any] | Sequence[Embedding | None],
+    dimensions: int | None,
+    describe: Callable[[int], str],
+) -> Exception:
+    """Return the error for the first embedding that does not fit in with the others."""
+    wanted = dimensions
+    for position, row in enumerate(embeddings):
+        if row is None:
+            return RecordError(f"{describe(position)} has no embedding")
+        try:
+            values = np.asarray(row)
+            good = values.ndim == 1 and values.dtype.kind in "fiub"
+        except (ValueError, TypeError, OverflowError):
+            good, values = False, np.empty(0)
+        if not good:
+            shown = type(row).__name__ if values.ndim != 1 else f"{type(row).__name__} of {values.dtype}"
+            return RecordError(
+                f"{describe(position)}: the embedding must be a flat list or array of numbers, not {shown}"
+            )
+        wanted = len(values) if wanted is None else wanted
+        if len(values) != wanted:
+            return DimensionMismatch(_mismatch(describe(position), len(values), wanted))
+    return RecordError("the embeddings must be n rows of d numbers")
+
+
+def _mismatch(name: str, found: int, wanted: int) -> str:
+    return f"{name}: the embedding has {found} dimensions, but {wanted} are expected; was another model used?"
+
+
+def _refuse(faults: NDArray[Any], describe: Callable[[int], str], why: str) -> None:
+    """Raise for the first row in which any entry of *faults* is true."""
+    if faults.any():
+        position = int(np.flatnonzero(faults.any(axis=1))[0])
+        msg = f"{describe(position)}: the embedding {why}"
+        raise RecordError(msg)

@@ -1,0 +1,90 @@
+"""What can go wrong, as one tree: catching `PGRecallError` is enough.
+
+::
+
+    PGRecallError
+    ├── ConfigError (ValueError)           wrong before anything was sent
+    │   ├── FilterError                    a filter that is not one
+    │   └── RecordError                    a record that cannot be stored; names it
+    ├── ConnectionFailed (ConnectionError) no server answered, or the connection was lost
+    ├── SchemaError                        the database is not what the configuration says
+    │   ├── CollectionNotFound
+    │   ├── CollectionExists
+    │   ├── DimensionMismatch (ValueError) a vector of another length than the column
+    │   └── ExtensionMissing               pgvector is not installed in this database
+    ├── PermissionDenied                   the role, or a read-only server, does not allow it
+    ├── IndexBuildError                    an index could not be built; carries its name
+    ├── EmbeddedServerError (RuntimeError) the server from the wheel could not be started
+    ├── PortalError (RuntimeError)         a blocking call where it would wait for itself
+    └── DatabaseError                      anything else PostgreSQL said; ``__cause__`` has it
+"""
+
+from __future__ import annotations
+
+
+class PGRecallError(Exception):
+    """Base of every error that pgrecall raises."""
+
+
+class ConfigError(PGRecallError, ValueError):
+    """An argument or a setting is wrong; nothing was sent to the server."""
+
+
+class FilterError(ConfigError):
+    """A filter is malformed; the message names the offending part."""
+
+
+class RecordError(ConfigError):
+    """A record cannot be stored; the message names it by position and id."""
+
+
+class ConnectionFailed(PGRecallError, ConnectionError):
+    """No server could be reached, it refused the login, or the connection was lost."""
+
+
+class SchemaError(PGRecallError):
+    """The database does not fit the configuration."""
+
+
+class CollectionNotFound(SchemaError):
+    """There is no such table."""
+
+
+class CollectionExists(SchemaError):
+    """There is such a table already."""
+
+
+class DimensionMismatch(SchemaError, ValueError):
+    """A vector has another number of dimensions than the column that it meets."""
+
+
+class ExtensionMissing(SchemaError):
+    """The extension pgvector is not installed in this database."""
+
+
+class PermissionDenied(PGRecallError):
+    """The role may not do this, or the server is read-only."""
+
+
+class IndexBuildError(PGRecallError):
+    """An index could not be built.
+
+    Attributes:
+        index: Name of the index.
+    """
+
+    def __init__(self, message: str, *, index: str) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class EmbeddedServerError(PGRecallError, RuntimeError):
+    """The embedded server is not installed or could not be started."""
+
+
+class PortalError(PGRecallError, RuntimeError):
+    """A blocking call was made where it would wait for itself for ever."""
+
+
+class DatabaseError(PGRecallError):
+    """PostgreSQL refused a statement; the driver's own error is ``__cause__``."""

@@ -1,0 +1,63 @@
+"""``{"category": "ai", "year": {"$eq": 2024}}`` to nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pgrecall.errors import FilterError
+from pgrecall.filters.nodes import And, Equals, Filter, Key
+from pgrecall.jsonb import JSONValueError, dumps
+
+_MAX_CLAUSES: Final = 1_000
+
+
+def parse(filter: Filter | Mapping[str, Any] | None) -> Filter | None:
+    """Return *filter* as nodes; `None`, and a mapping without keys, mean no filter.
+
+    Args:
+        filter: Nodes, or a mapping of metadata keys to the values that they must have: all of them
+            (AND). A value may also be written ``{"$eq": value}``.
+
+    Raises:
+        FilterError: It is neither, or a part of it is not understood; the message names the part.
+    """
+    if filter is None or isinstance(filter, Equals | And):
+        return filter
+    if not isinstance(filter, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"a filter must be a mapping of metadata keys to values, not {type(filter).__name__}"
+        raise FilterError(msg)
+    if len(filter) > _MAX_CLAUSES:
+        msg = f"the filter has {len(filter)} keys; at most {_MAX_CLAUSES} are allowed"
+        raise FilterError(msg)
+    clauses = tuple(_clause(key, value) for key, value in filter.items())
+    if not clauses:
+        return None
+    return clauses[0] if len(clauses) == 1 else And(clauses)
+
+
+def _clause(key: object, value: Any) -> Equals:
+    if not isinstance(key, str) or not key:
+        msg = f"filter key {key!r} must be a non-empty string"
+        raise FilterError(msg)
+    if key.startswith("$"):
+        msg = f"filter operator {key!r} is not known here; a filter maps metadata keys to values"
+        raise FilterError(msg)
+    if isinstance(value, Mapping) and any(str(k).startswith("$") for k in value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        if list(value) != ["$eq"]:  # pyright: ignore[reportUnknownArgumentType]
+            unknown = ", ".join(str(k) for k in value if k != "$eq")  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            msg = f"filter operator {unknown!r} at {key!r} is not known; use a bare value or $eq"
+            raise FilterError(msg)
+        value = value["$eq"]
+    try:
+        return Equals(Key((_checked(key),)), dumps(value))
+    except JSONValueError as error:
+        msg = f"the value of filter key {key!r} cannot be compared: {error}"
+        raise FilterError(msg) from None
+
+
+def _checked(key: str) -> str:
+    if "\x00" in key:
+        msg = f"filter key {key!r} holds the character NUL, which PostgreSQL cannot store"
+        raise FilterError(msg)
+    return key

@@ -1,0 +1,130 @@
+"""JSON as PostgreSQL's jsonb takes it: what it cannot hold is an error here, not a silent change there."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+
+_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_SUBCLASS
+# orjson reads whole numbers above 64 bits, and long fractions, as floats; the standard library does not.
+_LONG_NUMBER: Final = re.compile(rb"\d{19}")
+_INT64: Final = 2**63
+_MAX_DEPTH: Final = 100
+
+
+class JSONValueError(ValueError):
+    """A value that jsonb cannot hold; the message says which one and where."""
+
+
+def dumps(value: Any) -> bytes:
+    """Return *value* as JSON text in UTF-8.
+
+    Dates, times and UUIDs become strings (ISO 8601), Decimals exact numbers, NumPy scalars and arrays
+    what they hold, integers of any size themselves.
+
+    Raises:
+        JSONValueError: A key is not a string, a number is NaN or infinite, a string holds NUL or a lone
+            surrogate, or a value has a type that JSON does not know.
+    """
+    try:
+        encoded = orjson.dumps(value, _default, _OPTIONS)
+    except orjson.JSONEncodeError:
+        # Find out what it was; integers above 64 bits are the one case that only orjson refuses.
+        _check(value, "", 0)
+        return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False).encode()
+    # orjson writes NaN as null and NUL as an escape that jsonb refuses. Both are rare, so look closer
+    # only where the text could hold one.
+    if b"null" in encoded or b"\\u0000" in encoded:
+        _check(value, "", 0)
+    return encoded
+
+
+def loads(data: bytes | memoryview | str) -> Any:
+    """Return the value of JSON text; integers of any size stay exact."""
+    raw = data.encode() if isinstance(data, str) else data
+    if _LONG_NUMBER.search(raw):
+        return json.loads(bytes(raw))
+    return orjson.loads(raw)
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            msg = f"{value} is not a JSON number"
+            raise TypeError(msg)
+        return orjson.Fragment(format(value, "f"))
+    if isinstance(value, Mapping):
+        return dict(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    for plain in (str, int, float, list, tuple):
+        if isinstance(value, plain):
+            return list(value) if plain is tuple else plain(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    raise TypeError
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* with everything but containers and big integers turned into what JSON knows."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, int) and not -_INT64 <= value < 2 * _INT64:
+        return value
+    return json.loads(orjson.dumps(value, _default, _OPTIONS))
+
+
+def _check(value: Any, path: str, depth: int) -> None:
+    """Raise `JSONValueError` for the first part of *value* that jsonb cannot hold."""
+    where = path or "the value"
+    if depth > _MAX_DEPTH:
+        msg = f"{where} is nested deeper than {_MAX_DEPTH} levels"
+        raise JSONValueError(msg)
+    if isinstance(value, Mapping):
+        for key, inner in value.items():  # pyright: ignore[reportUnknownVariableType]
+            if not isinstance(key, str):
+                msg = f"{where} has the key {key!r}: keys must be strings"
+                raise JSONValueError(msg)
+            _check_text(key, f"a key of {where}")
+            _check(inner, f"{path}.{key}" if path else key, depth + 1)
+    elif isinstance(value, list | tuple):
+        for position, inner in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            _check(inner, f"{path}[{position}]", depth + 1)
+    else:
+        _check_scalar(value, where)
+
+
+def _check_scalar(value: Any, where: str) -> None:
+    if isinstance(value, str):
+        _check_text(value, where)
+    elif isinstance(value, bool | int) or value is None:
+        return
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            msg = f"{where} is {value}: JSON knows no NaN or infinity"
+            raise JSONValueError(msg)
+    else:
+        try:
+            encoded = orjson.dumps(value, _default, _OPTIONS)
+        except orjson.JSONEncodeError as error:
+            detail = str(error) if "Decimal" not in str(error) else f"{value} is not a JSON number"
+            msg = f"{where} is a {type(value).__name__}, which JSON cannot hold ({detail})"
+            raise JSONValueError(msg) from None
+        if b"null" in encoded:
+            msg = f"{where} holds NaN, infinity or no date: JSON knows none of them"
+            raise JSONValueError(msg)
+
+
+def _check_text(text: str, where: str) -> None:
+    if "\x00" in text:
+        msg = f"{where} holds the character NUL, which PostgreSQL cannot store"
+        raise JSONValueError(msg)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = f"{where} holds a lone surrogate, which is not valid Unicode text"
+        raise JSONValueError(msg) from None

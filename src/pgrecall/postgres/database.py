@@ -1,0 +1,203 @@
+"""Statements to rows: sessions on our own pools or on a connection that the caller lends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import asyncpg
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from pgrecall.postgres.failures import is_conflict, is_lost, translate
+from pgrecall.postgres.probe import probe
+from pgrecall.sql.dialect import Dialect, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from pgrecall.postgres.pools import Pools
+    from pgrecall.sql.compose import Statement
+    from pgrecall.table import Server
+
+T = TypeVar("T")
+_ATTEMPTS: Final = 5
+_DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One connection, for as long as one operation needs it.
+
+    Attributes:
+        server: What it is connected to.
+        dialect: How values travel on it.
+        direct: Whether it is ours and no pooler stands in between, so that it can keep state.
+        connection: The driver's connection.
+    """
+
+    server: Server
+    dialect: Dialect
+    direct: bool
+    connection: asyncpg.Connection[Any]
+
+    async def fetch(self, statement: Statement) -> list[asyncpg.Record]:
+        """Run *statement* and return its rows."""
+        return await self.connection.fetch(statement.text, *statement.args)
+
+    async def fetch_value(self, statement: Statement) -> Any:
+        """Run *statement* and return the first column of its first row."""
+        return await self.connection.fetchval(statement.text, *statement.args)
+
+    async def execute(self, statement: Statement) -> int:
+        """Run *statement* and return how many rows it touched."""
+        status = await self.connection.execute(statement.text, *statement.args)
+        return int(count) if (count := status.rpartition(" ")[2]).isdecimal() else 0
+
+    async def copy(
+        self, schema: str, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Write *rows* with binary COPY; only where values travel in binary."""
+        await self.connection.copy_records_to_table(
+            table, schema_name=schema, columns=list(columns), records=rows
+        )
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """Return a context manager: a transaction, or a savepoint in the one that is open."""
+        return self.connection.transaction()
+
+
+class Source(Protocol):
+    """Where sessions come from."""
+
+    repeatable: bool
+    """Whether an operation that failed may be run again on another connection."""
+
+    def session(self) -> AbstractAsyncContextManager[Session]:
+        """Return a context manager that gives a `Session`."""
+        ...
+
+    async def refresh(self) -> None:
+        """Forget what is known about the server, which has changed."""
+        ...
+
+
+class Database:
+    """Runs operations, translates their errors, and repeats them where that is safe."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Return what *work* returns, given a session.
+
+        All work here may be repeated: reads change nothing, and writes are whole transactions that end
+        in the same rows however often they run. So a lost connection, a deadlock or a serialization
+        failure is tried again, up to five times, with exponential backoff and jitter. On a connection
+        that was lent it is not: its transaction is the caller's.
+
+        Raises:
+            PGRecallError: The driver's error, translated.
+        """
+        try:
+            async with self._source.session() as session:
+                return await work(session)
+        except _DRIVER_ERRORS as error:
+            if not (self._source.repeatable and _is_transient(error)):
+                raise translate(error) from error
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception(_is_transient),
+                stop=stop_after_attempt(_ATTEMPTS - 1),
+                wait=wait_exponential_jitter(initial=0.02, max=1.0),
+                reraise=True,
+            ):
+                with attempt:
+                    async with self._source.session() as session:
+                        return await work(session)
+        except _DRIVER_ERRORS as error:
+            raise translate(error) from error
+        msg = "unreachable: tenacity returns or raises"
+        raise AssertionError(msg)
+
+    async def server(self) -> Server:
+        """Return what the connections are connected to."""
+
+        async def known(session: Session) -> Server:
+            return session.server
+
+        return await self.run(known)
+
+    async def refresh(self) -> None:
+        """Look at the server again: it has changed. Not to be called within `run`."""
+        await self._source.refresh()
+
+    async def transaction(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Return what *work* returns, run in a transaction; see `run`."""
+
+        async def whole(session: Session) -> T:
+            async with session.transaction():
+                return await work(session)
+
+        return await self.run(whole)
+
+
+class PoolSource:
+    """Sessions on pools of ours."""
+
+    repeatable = True
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Lend a connection of the running loop's pool."""
+        async with self._pools.connection() as (connection, server):
+            yield Session(
+                server=server,
+                dialect=Dialect(server.vector_schema),
+                direct=not server.pooled,
+                connection=connection,
+            )
+
+    async def refresh(self) -> None:
+        """Have the loop's pool made anew."""
+        await self._pools.refresh()
+
+
+class LentSource:
+    """Sessions on a connection, or a pool, of the caller's."""
+
+    repeatable = False
+
+    def __init__(self, lent: asyncpg.Connection[Any] | asyncpg.Pool[Any]) -> None:
+        self._lent = lent
+        self._server: Server | None = None
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Lend the caller's connection on, or one of the caller's pool."""
+        if isinstance(self._lent, asyncpg.Pool):
+            async with self._lent.acquire() as connection:
+                yield await self._on(connection)
+        else:
+            # A connection does one thing at a time.
+            async with self._turn:
+                yield await self._on(self._lent)
+
+    async def _on(self, connection: Any) -> Session:
+        if self._server is None:
+            self._server = await probe(connection)
+        dialect = Dialect(self._server.vector_schema, Wire.TEXT)
+        return Session(server=self._server, dialect=dialect, direct=False, connection=connection)
+
+    async def refresh(self) -> None:
+        """Have the next session look at the server."""
+        self._server = None
+
+
+def _is_transient(error: BaseException) -> bool:
+    return is_lost(error) or is_conflict(error)

@@ -1,0 +1,84 @@
+"""The driver's errors to ours, in one place."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+from asyncpg import exceptions as pg
+
+from pgrecall.errors import (
+    CollectionNotFound,
+    ConnectionFailed,
+    DatabaseError,
+    DimensionMismatch,
+    PermissionDenied,
+    PGRecallError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LOST: Final = (
+    pg.PostgresConnectionError,
+    pg.AdminShutdownError,
+    pg.CrashShutdownError,
+    pg.CannotConnectNowError,
+    pg.IdleSessionTimeoutError,
+)
+_REFUSED: Final = (
+    pg.InvalidAuthorizationSpecificationError,
+    pg.InvalidCatalogNameError,
+    pg.TooManyConnectionsError,
+)
+_CONFLICT: Final = (pg.DeadlockDetectedError, pg.SerializationError, pg.InvalidCachedStatementError)
+_DENIED: Final = (pg.InsufficientPrivilegeError, pg.ReadOnlySQLTransactionError)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Let only errors of ours through; the driver's own is the cause."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError) as error:
+        raise translate(error) from error
+
+
+def translate(error: BaseException) -> PGRecallError:
+    """Return the error of ours that says what *error* means."""
+    if isinstance(error, PGRecallError):
+        return error
+    said = _said(error)
+    if isinstance(error, asyncio.TimeoutError):
+        return DatabaseError("the statement took longer than command_timeout allows and was cancelled")
+    if isinstance(error, _REFUSED):
+        return ConnectionFailed(f"the server refused the connection: {said}")
+    if is_lost(error):
+        return ConnectionFailed(f"the connection to the server was lost: {said}")
+    if isinstance(error, pg.UndefinedTableError):
+        return CollectionNotFound(f"{said}; was it dropped or renamed meanwhile?")
+    if isinstance(error, _DENIED):
+        return PermissionDenied(f"the server does not allow it: {said}")
+    if isinstance(error, pg.DataError) and "dimensions" in said:
+        return DimensionMismatch(said)
+    return DatabaseError(said)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether *error* means that the connection is gone, and another may work."""
+    if isinstance(error, asyncpg.InterfaceError):
+        return "clos" in str(error)  # "connection is closed", "pool is closing"
+    return isinstance(error, (*_LOST, OSError)) and not isinstance(error, asyncio.TimeoutError)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether *error* only means that the transaction must be run once more."""
+    return isinstance(error, _CONFLICT)
+
+
+def _said(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    detail = getattr(error, "detail", None)
+    return f"{text} ({detail})" if detail else text

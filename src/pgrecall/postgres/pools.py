@@ -1,0 +1,209 @@
+"""Connection pools of ours, one for each event loop, that survive forks and the end of their loops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from pgrecall import embedded
+from pgrecall.errors import ConnectionFailed, PGRecallError
+from pgrecall.postgres import codecs
+from pgrecall.postgres.failures import translate
+from pgrecall.postgres.probe import keeps_prepared_statements, probe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from pgrecall.config import PoolConfig
+    from pgrecall.postgres.address import Address
+    from pgrecall.table import Server
+
+# What searching wants of the planner: without the first, PostgreSQL reads small tables of large vectors
+# from end to end instead of using the index; compiling a query takes longer than running it.
+_SETTINGS: Final = {"random_page_cost": "1.1", "jit": "off", "application_name": "pgrecall"}
+_STATEMENT_CACHE: Final = 256
+_CLOSE_TIMEOUT: Final = 5.0
+_UNKNOWN_PARAMETER: Final = "unsupported startup parameter"
+
+# Pools that were open when this process was forked. They belong to the parent; to finalise them here
+# would write on its sockets, so they are kept as they are.
+_INHERITED: Final[list[object]] = []
+
+
+class _Connection(asyncpg.Connection):
+    """A connection that is given back without a round trip: nothing here leaves session state behind."""
+
+    __slots__ = ()
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """One loop's pool, what it is connected to, and the generator whose end closes it."""
+
+    pool: asyncpg.Pool[Any]
+    server: Server
+    guard: AsyncGenerator[None]
+
+
+class Pools:
+    """The pools of one client."""
+
+    def __init__(self, address: Address, config: PoolConfig) -> None:
+        self.address = address
+        self._config = config
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._opened: dict[asyncio.AbstractEventLoop, asyncio.Task[_Open]] = {}
+        self._embedded: embedded.EmbeddedServer | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[tuple[asyncpg.Connection[Any], Server]]:
+        """Lend a connection of the running loop's pool, and say what it is connected to.
+
+        Raises:
+            ConnectionFailed: No server answered, or it refused.
+        """
+        opened = await self._open()
+        async with opened.pool.acquire() as connection:
+            yield connection, opened.server  # pyright: ignore[reportReturnType] - a proxy with the same methods
+
+    async def refresh(self) -> None:
+        """Look at the server again: an extension was made, so connections need their codecs anew."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            task = self._opened.pop(loop, None)
+        if task is not None:
+            await _finish(task)
+
+    async def close(self) -> None:
+        """Close the pools of all loops, and give up the embedded server."""
+        with self._lock:
+            self._forget_parent()
+            opened, self._opened = self._opened, {}
+            server, self._embedded = self._embedded, None
+        here = asyncio.get_running_loop()
+        for loop, task in opened.items():
+            if loop is here:
+                await _finish(task)
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_finish(task), loop))
+        if server is not None:
+            await asyncio.to_thread(server.close)
+
+    async def _open(self) -> _Open:
+        loop = asyncio.get_running_loop()
+        task = self._opened.get(loop)
+        if task is not None and self._process == os.getpid() and task.done() and not task.exception():
+            return task.result()
+        with self._lock:
+            self._forget_parent()
+            task = self._opened.get(loop)
+            if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+                for closed in [other for other in self._opened if other.is_closed()]:
+                    del self._opened[closed]
+                task = self._opened[loop] = loop.create_task(self._connect(), name="pgrecall opens a pool")
+        # One caller's cancellation must not take the pool from the others who wait for it.
+        return await asyncio.shield(task)
+
+    def _forget_parent(self) -> None:
+        if self._process != os.getpid():
+            _INHERITED.append(self._opened)
+            self._opened = {}
+            self._process = os.getpid()
+
+    async def _connect(self) -> _Open:
+        arguments = await self._arguments()
+        try:
+            server, arguments = await self._look(arguments)
+
+            async def prepare(connection: asyncpg.Connection[Any]) -> None:
+                await codecs.register(connection, server)
+
+            pool = await asyncpg.create_pool(
+                **arguments,
+                min_size=self._config.min_size,
+                max_size=self._config.max_size,
+                connection_class=_Connection,
+                init=prepare,
+            )
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+            raise self._unreachable(error) from error
+        guard = _until_loop_ends(pool)
+        await anext(guard)
+        return _Open(pool, server, guard)
+
+    async def _arguments(self) -> dict[str, Any]:
+        url = self.address.url
+        if url is None:
+            if self._embedded is None:
+                # Starting takes a second, which the loop must not wait for.
+                self._embedded = await asyncio.to_thread(embedded.start, self.address.path)
+            url = self._embedded.url
+        return {
+            "dsn": url,
+            "timeout": self._config.connect_timeout,
+            "command_timeout": self._config.command_timeout,
+            "statement_cache_size": _STATEMENT_CACHE,
+            "server_settings": {**_SETTINGS, **self._config.server_settings},
+        }
+
+    async def _look(self, arguments: dict[str, Any]) -> tuple[Server, dict[str, Any]]:
+        """Return what the server is, and the arguments with which it takes connections."""
+        refused = False
+        # A statement cache before we know who is there could meet a pooler that mixes sessions up.
+        first = {**arguments, "statement_cache_size": 0}
+        try:
+            connection = await asyncpg.connect(**first)
+        except asyncpg.PostgresError as error:
+            if _UNKNOWN_PARAMETER not in str(error):
+                raise
+            refused = True
+            connection = await asyncpg.connect(**{**first, "server_settings": {}})
+        try:
+            server = await probe(connection, refused_settings=refused)
+            prepared = self._config.prepared_statements
+            if prepared is None:
+                prepared = not server.pooled or await keeps_prepared_statements(connection)
+        finally:
+            await connection.close()
+        if server.pooled:
+            arguments = {**arguments, "server_settings": {}}
+        return server, arguments if prepared else {**arguments, "statement_cache_size": 0}
+
+    def _unreachable(self, error: Exception) -> PGRecallError:
+        if isinstance(error, TimeoutError):
+            said = f"no answer within {self._config.connect_timeout:g} seconds"
+        elif isinstance(error, ValueError):
+            said = "the URL cannot be used"  # its text may show the password
+        else:
+            said = str(error) or type(error).__name__
+        mapped = translate(error) if isinstance(error, asyncpg.PostgresError) else None
+        if mapped is not None and not isinstance(mapped, ConnectionFailed):
+            return mapped
+        return ConnectionFailed(f"cannot connect to {self.address}: {said}")
+
+
+async def _until_loop_ends(pool: asyncpg.Pool[Any]) -> AsyncGenerator[None]:
+    """Close *pool* when this generator is closed: by us, or by the loop, which does so before it ends."""
+    try:
+        yield
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT)
+        except (TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+            pool.terminate()
+
+
+async def _finish(task: asyncio.Task[_Open]) -> None:
+    """Close the pool that *task* opens or has opened."""
+    with suppress(PGRecallError, asyncio.CancelledError):
+        await (await task).guard.aclose()

@@ -1,0 +1,177 @@
+"""What goes in (`Record`, `RecordBatch`) and what comes out (`Match`, `Page`, `UpsertResult`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pgrecall.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Embedding = Sequence[float] | NDArray[Any]
+"""One embedding, shape ``(d,)``: a list of numbers or an array (of 0 and 1 for a bit column)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Record:
+    """One document, or one chunk of it, with its embedding.
+
+    Attributes:
+        id: Any text, unique in its domain; made (a random UUID) where it is `None`.
+        embedding: Shape ``(d,)``. Read back as a ``float32`` array, and only where it was asked for.
+        content: The text itself.
+        metadata: JSON object; what filters see.
+        document_id: The source document that this is a chunk of.
+        chunk_index: Position of the chunk in its document.
+        domain_id: Set when read. When written it must name the collection's own domain, except through
+            a handle of all domains, where it says into which one the record goes.
+        created_at: Time of the first write; the server's clock unless given.
+        envelope: What an adapter needs to rebuild its own object; neither filtered nor searched.
+    """
+
+    id: str | None = None
+    embedding: Embedding | None = None
+    content: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    document_id: str | None = None
+    chunk_index: int | None = None
+    domain_id: str | None = None
+    created_at: datetime | None = None
+    envelope: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RecordBatch:
+    """Records as columns: the fast way to write many, above all with *embeddings* as one array.
+
+    Attributes:
+        embeddings: Shape ``(n, d)``: an array (``float32`` is copied least) or a sequence of embeddings.
+        ids: n ids, or `None` to have all of them made. The other columns likewise: n entries or `None`.
+
+    Raises:
+        ConfigError: The columns differ in length.
+    """
+
+    embeddings: NDArray[Any] | Sequence[Embedding | None]
+    ids: Sequence[str | None] | None = None
+    contents: Sequence[str | None] | None = None
+    metadatas: Sequence[Mapping[str, Any] | None] | None = None
+    document_ids: Sequence[str | None] | None = None
+    chunk_indexes: Sequence[int | None] | None = None
+    domain_ids: Sequence[str | None] | None = None
+    created_ats: Sequence[datetime | None] | None = None
+    envelopes: Sequence[Mapping[str, Any] | None] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.embeddings)
+        for column in fields(self):
+            value = getattr(self, column.name)
+            if value is None:
+                continue
+            if isinstance(value, str | bytes) or not hasattr(value, "__len__"):
+                msg = f"{column.name} must be a sequence with one entry a record, not {type(value).__name__}"
+                raise ConfigError(msg)
+            if len(value) != count:
+                msg = f"{column.name} has {len(value)} entries, but there are {count} embeddings"
+                raise ConfigError(msg)
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+    def slice(self, start: int, stop: int) -> RecordBatch:
+        """Return the records from *start* up to, not including, *stop*."""
+        cut = {f.name: None if (v := getattr(self, f.name)) is None else v[start:stop] for f in fields(self)}
+        return RecordBatch(**cut)
+
+    @classmethod
+    def from_records(cls, records: Sequence[Record]) -> RecordBatch:
+        """Return *records* as columns.
+
+        Raises:
+            ConfigError: An entry is not a `Record`.
+        """
+        for position, record in enumerate(records):
+            if not isinstance(record, Record):  # pyright: ignore[reportUnnecessaryIsInstance]
+                msg = f"record {position} is a {type(record).__name__}, not a Record"
+                raise ConfigError(msg)
+        return cls(
+            embeddings=[r.embedding for r in records],
+            ids=[r.id for r in records],
+            contents=[r.content for r in records],
+            metadatas=[r.metadata for r in records],
+            document_ids=[r.document_id for r in records],
+            chunk_indexes=[r.chunk_index for r in records],
+            domain_ids=[r.domain_id for r in records],
+            created_ats=[r.created_at for r in records],
+            envelopes=[r.envelope for r in records],
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Match:
+    """A record that a search found.
+
+    Attributes:
+        id: The record's id.
+        score: Higher is better; see `Distance`.
+        distance: What PostgreSQL computed; smaller is nearer.
+        content: The text, or `None` where none was stored.
+        metadata: The record's metadata.
+        document_id: The source document, or `None`.
+        chunk_index: Position in that document, or `None`.
+        domain_id: The domain it is in.
+        embedding: ``(d,) float32``, only where it was asked for.
+        envelope: What an adapter stored with it, only where it was asked for.
+    """
+
+    id: str
+    score: float
+    distance: float
+    content: str | None
+    metadata: dict[str, Any]
+    document_id: str | None = None
+    chunk_index: int | None = None
+    domain_id: str | None = None
+    embedding: NDArray[np.float32] | None = None
+    envelope: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """Some records in the order of their ids, and where the next page starts.
+
+    Attributes:
+        records: The records, ascending by (domain and) id.
+        next: What to pass as ``after=`` for the following page; `None` on the last one.
+    """
+
+    records: list[Record]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertResult:
+    """What an upsert did.
+
+    Attributes:
+        ids: One id for each record that was passed, in order.
+        inserted: Rows that are new.
+        updated: Rows that were there and have changed.
+        unchanged: Rows that were there and are just as before; nothing was written for them.
+    """
+
+    ids: list[str]
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+def as_records(batch: Iterable[Record] | RecordBatch) -> RecordBatch:
+    """Return *batch* as columns, whichever way it was given."""
+    return batch if isinstance(batch, RecordBatch) else RecordBatch.from_records(list(batch))

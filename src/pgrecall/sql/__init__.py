@@ -1,0 +1,1 @@
+"""SQL text and its arguments, made from values. Nothing here talks to a server."""

@@ -1,0 +1,198 @@
+"""Statements that make, change and drop things."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, LiteralString
+
+from pgrecall.config import HNSW, CollectionConfig, Index
+from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Literal, Statement
+from pgrecall.sql.names import index_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pgrecall.sql.dialect import Dialect
+    from pgrecall.table import Table
+
+COMMENT_PREFIX: Final = "pgrecall "
+"""A table's comment begins so where the table is a collection of ours; the settings follow as JSON."""
+
+# One key for all setup in a database: it takes milliseconds, and CREATE SCHEMA and CREATE EXTENSION
+# clash between tables too. The number is "pgrecall" in ASCII.
+SETUP_LOCK: Final = 0x7067726563616C6C
+
+_COLUMN_TYPES: Final[Mapping[str, LiteralString]] = {
+    "domain_id": """text COLLATE "C" NOT NULL DEFAULT 'default'""",
+    "document_id": "text",
+    "chunk_index": "integer",
+    "content": "text",
+    "metadata": "jsonb NOT NULL DEFAULT '{}'",
+    "created_at": "timestamptz NOT NULL DEFAULT now()",
+    "content_hash": "bytea",
+    "envelope": "jsonb",
+}
+_ID_TYPES: Final[Mapping[str, LiteralString]] = {
+    "text": 'text COLLATE "C" NOT NULL',
+    "uuid": "uuid NOT NULL DEFAULT gen_random_uuid()",
+}
+
+
+def setup_lock() -> Statement:
+    """Return the statement that makes this transaction the only one that sets anything up."""
+    return SQL("SELECT pg_advisory_xact_lock({key})").format(key=Integer(SETUP_LOCK)).compile()
+
+
+def create_extension() -> Statement:
+    """Return the statement that installs pgvector."""
+    return Statement("CREATE EXTENSION IF NOT EXISTS vector")
+
+
+def create_schema(schema: str) -> Statement:
+    """Return the statement that makes *schema*."""
+    return SQL("CREATE SCHEMA IF NOT EXISTS {schema}").format(schema=Identifier(schema)).compile()
+
+
+def create_table(config: CollectionConfig, dimensions: int, dialect: Dialect) -> list[Statement]:
+    """Return the statements that make the table of a collection, with its indexes but the vector's."""
+    names = config.columns
+    table = Identifier(config.schema, config.name)
+    columns = [
+        _column(logical, name, config, dimensions, dialect) for logical, name in _in_order(config).items()
+    ]
+    key = [Identifier(name) for name in (names.domain_id, names.id) if name is not None]
+    primary = SQL("PRIMARY KEY ({key})").format(key=SQL(", ").join(key))
+    statements: list[Composable] = [
+        # toast_tuple_target with MAIN keeps embedding and metadata in the row: reading either from TOAST
+        # makes exact scans and filters several times slower.
+        SQL(
+            "CREATE TABLE {table} ({columns}) WITH (toast_tuple_target = 8160, fillfactor = 90, "
+            "autovacuum_vacuum_scale_factor = 0.1, autovacuum_analyze_scale_factor = 0.05)"
+        ).format(table=table, columns=SQL(", ").join([*columns, primary])),
+        SQL("ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE MAIN").format(
+            table=table, column=Identifier(names.embedding)
+        ),
+        comment(config),
+    ]
+    if names.document_id is not None:
+        document = [Identifier(name) for name in (names.domain_id, names.document_id) if name is not None]
+        statements.append(
+            SQL("CREATE INDEX {name} ON {table} ({columns})").format(
+                name=Identifier(index_name(config.name, "document_idx")),
+                table=table,
+                columns=SQL(", ").join(document),
+            )
+        )
+    if names.metadata is not None:
+        statements.append(
+            SQL("CREATE INDEX {name} ON {table} USING gin ({column} jsonb_path_ops)").format(
+                name=Identifier(index_name(config.name, "metadata_idx")),
+                table=table,
+                column=Identifier(names.metadata),
+            )
+        )
+    return [statement.compile() for statement in statements]
+
+
+def comment(config: CollectionConfig) -> Composable:
+    """Return the statement that notes a collection's settings in its table's comment."""
+    settings = json.dumps({"version": 1, "distance": config.new_distance.value}, separators=(",", ":"))
+    return SQL("COMMENT ON TABLE {table} IS {text}").format(
+        table=Identifier(config.schema, config.name), text=Literal(COMMENT_PREFIX + settings)
+    )
+
+
+def rename_table(schema: str, name: str, new_name: str) -> Statement:
+    """Return the statement that renames a table."""
+    statement = SQL("ALTER TABLE {table} RENAME TO {new}")
+    return statement.format(table=Identifier(schema, name), new=Identifier(new_name)).compile()
+
+
+def drop_table(schema: str, name: str) -> Statement:
+    """Return the statement that drops a table with its rows and indexes."""
+    return SQL("DROP TABLE {table}").format(table=Identifier(schema, name)).compile()
+
+
+def vector_index_name(table: Table, index: Index) -> str:
+    """Return the name of the index that `create_vector_index` makes."""
+    method: LiteralString = "hnsw" if isinstance(index, HNSW) else "ivfflat"
+    distance: LiteralString = table.distance.operator_class(table.vector_type)
+    return index_name(table.name, f"{method}_{distance}")
+
+
+def create_vector_index(table: Table, index: Index, name: str, lists: int, dialect: Dialect) -> Statement:
+    """Return the statement that builds a vector index without blocking writers.
+
+    Args:
+        table: The table.
+        index: Kind and parameters.
+        name: Name of the new index.
+        lists: Number of cells of an IVFFlat index.
+        dialect: The server's names for pgvector's things.
+    """
+    if isinstance(index, HNSW):
+        method, options = (
+            SQL("hnsw"),
+            SQL("m = {m}, ef_construction = {ef}").format(
+                m=Integer(index.m), ef=Integer(index.ef_construction)
+            ),
+        )
+    else:
+        method, options = SQL("ivfflat"), SQL("lists = {lists}").format(lists=Integer(lists))
+    operator_class = table.distance.operator_class(table.vector_type)
+    return (
+        SQL(
+            "CREATE INDEX CONCURRENTLY {name} ON {table} USING {method} ({column} {operator_class}) WITH ({options})"
+        )
+        .format(
+            name=Identifier(name),
+            table=Identifier(table.schema, table.name),
+            method=method,
+            column=Identifier(table.columns.embedding),
+            operator_class=Identifier(dialect.vector_schema, operator_class),
+            options=options,
+        )
+        .compile()
+    )
+
+
+def drop_index(schema: str, name: str) -> Statement:
+    """Return the statement that drops an index without blocking readers or writers."""
+    return SQL("DROP INDEX CONCURRENTLY IF EXISTS {name}").format(name=Identifier(schema, name)).compile()
+
+
+def analyze(table: Table) -> Statement:
+    """Return the statement that refreshes PostgreSQL's statistics of a table."""
+    return SQL("ANALYZE {table}").format(table=Identifier(table.schema, table.name)).compile()
+
+
+def _in_order(config: CollectionConfig) -> dict[str, str]:
+    """Return the columns in the order in which they stand in a new table: fixed width first."""
+    mapping = config.columns.mapping()
+    order = (
+        "domain_id",
+        "id",
+        "document_id",
+        "chunk_index",
+        "created_at",
+        "content_hash",
+        "metadata",
+        "embedding",
+        "content",
+        "envelope",
+    )
+    return {logical: mapping[logical] for logical in order if logical in mapping}
+
+
+def _column(
+    logical: str, name: str, config: CollectionConfig, dimensions: int, dialect: Dialect
+) -> Composable:
+    if logical == "embedding":
+        kind: Composable = SQL("{type}({dimensions}) NOT NULL").format(
+            type=dialect.type(config.new_vector_type), dimensions=Integer(dimensions)
+        )
+    elif logical == "id":
+        kind = SQL(_ID_TYPES[config.id_type])
+    else:
+        kind = SQL(_COLUMN_TYPES[logical])
+    return Composed([Identifier(name), SQL(" "), kind])

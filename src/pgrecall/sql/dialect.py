@@ -1,0 +1,93 @@
+"""How values travel: in binary through codecs of ours, or as text through any connection.
+
+On the pool's own connections the codecs for vector, halfvec, bit and jsonb are registered, and values
+travel in binary. A connection that a caller lends keeps whatever codecs it has: there everything that
+has no codec in the driver is written and read as text, with casts, so that neither side notices the other.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pgrecall import jsonb, vectors
+from pgrecall.distance import VectorType
+from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Param
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+class Wire(enum.Enum):
+    """The form in which vectors and JSON cross the connection."""
+
+    BINARY = enum.auto()
+    TEXT = enum.auto()
+
+
+Encoded = bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The server's names for pgvector's things, and the form of values.
+
+    Attributes:
+        vector_schema: Schema that the extension is in.
+        wire: Form of values on the connection that the statement is for.
+    """
+
+    vector_schema: str
+    wire: Wire = Wire.BINARY
+
+    def type(self, vector_type: VectorType) -> Composable:
+        """Return the name of *vector_type*."""
+        # "bit" without quotes would mean bit(1).
+        schema = "pg_catalog" if vector_type is VectorType.BIT else self.vector_schema
+        return Identifier(schema, vector_type.value)
+
+    def embedding(self, encoded: Encoded, vector_type: VectorType) -> Param:
+        """Return one embedding, which is in pgvector's binary format, as a parameter."""
+        if self.wire is Wire.BINARY:
+            return Param(encoded, self.type(vector_type))
+        return Param(vectors.to_text(encoded, vector_type), self._from_text(self.type(vector_type)))
+
+    def embeddings(self, encoded: Sequence[Encoded], vector_type: VectorType) -> Param:
+        """Return several embeddings as one array parameter."""
+        name = Composed([self.type(vector_type), SQL("[]")])
+        if self.wire is Wire.BINARY:
+            return Param(list(encoded), name)
+        return Param(
+            [vectors.to_text(row, vector_type) for row in encoded], self._from_text(name, SQL("text[]"))
+        )
+
+    def json(self, encoded: bytes) -> Param:
+        """Return JSON text as a jsonb parameter."""
+        if self.wire is Wire.BINARY:
+            return Param(encoded, "jsonb")
+        return Param(encoded.decode(), "text::jsonb")
+
+    def jsons(self, encoded: Sequence[bytes | None]) -> Param:
+        """Return several JSON texts as one array parameter."""
+        if self.wire is Wire.BINARY:
+            return Param(list(encoded), "jsonb[]")
+        return Param([None if row is None else row.decode() for row in encoded], "text[]::jsonb[]")
+
+    def select(self, column: Composable) -> Composable:
+        """Return *column*, a vector or jsonb, as it is selected."""
+        return column if self.wire is Wire.BINARY else Composed([column, SQL("::text")])
+
+    def read_json(self, value: Any) -> Any:
+        """Return the value of a selected jsonb column."""
+        return value if self.wire is Wire.BINARY or value is None else jsonb.loads(value)
+
+    def read_embedding(self, value: Any, vector_type: VectorType) -> NDArray[Any] | None:
+        """Return the array of a selected vector column."""
+        return value if self.wire is Wire.BINARY or value is None else vectors.from_text(value, vector_type)
+
+    @staticmethod
+    def _from_text(name: Composable, text: SQL | None = None) -> Composed:
+        return Composed([text or SQL("text"), SQL("::"), name])

@@ -1,0 +1,227 @@
+"""Statements that write, change, delete, read by id, and count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, LiteralString
+
+from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Param, Statement
+from pgrecall.sql.where import conditions, where
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pgrecall.filters import Filter
+    from pgrecall.rows import Rows
+    from pgrecall.scope import Scope
+    from pgrecall.sql.dialect import Dialect
+    from pgrecall.table import Table
+
+_ARRAY_TYPES: Final[Mapping[str, LiteralString]] = {
+    "domain_id": "text[]",
+    "document_id": "text[]",
+    "chunk_index": "integer[]",
+    "content": "text[]",
+    "created_at": "timestamptz[]",
+    "content_hash": "bytea[]",
+}
+_JSON_COLUMNS: Final = frozenset({"metadata", "envelope"})
+# What an upsert leaves alone in a row that exists: its key, and when it was first written.
+_KEPT: Final = frozenset({"domain_id", "id", "created_at"})
+
+
+def ids_array(ids: Sequence[str], table: Table) -> Composable:
+    """Return *ids* as an array of the type of the id's column."""
+    return Composed([Param(list(ids), "text[]"), SQL("::"), id_type(table), SQL("[]")])
+
+
+def id_type(table: Table) -> SQL:
+    """Return the SQL type of the id's column."""
+    return _ID_TYPES[table.id_type]
+
+
+_ID_TYPES: Final[Mapping[str, SQL]] = {
+    "text": SQL("text"),
+    "character varying": SQL("varchar"),
+    "uuid": SQL("uuid"),
+    "smallint": SQL("smallint"),
+    "integer": SQL("integer"),
+    "bigint": SQL("bigint"),
+}
+ADOPTABLE_ID_TYPES: Final = tuple(_ID_TYPES)
+
+
+def existing(table: Table, rows: Rows) -> Statement:
+    """Return the statement that finds which of *rows* exist, under the table's unique key.
+
+    Its rows are: id as text, domain (NULL where the table has none), content hash (likewise). Where the
+    key is the id alone, rows of other domains are found too.
+    """
+    columns = table.columns
+    domain = SQL("NULL::text") if columns.domain_id is None else Identifier(columns.domain_id)
+    stored = SQL("NULL::bytea") if columns.content_hash is None else Identifier(columns.content_hash)
+    parts: list[Composable] = [
+        SQL("{id} = ANY({ids})").format(id=Identifier(columns.id), ids=ids_array(rows.columns["id"], table))
+    ]
+    if columns.domain_id is not None and columns.domain_id in table.key:
+        domains = sorted(set(rows.columns["domain_id"]))
+        parts.append(
+            SQL("{domain} = ANY({domains})").format(
+                domain=Identifier(columns.domain_id), domains=Param(domains, "text[]")
+            )
+        )
+    return (
+        SQL("SELECT {id}::text, {domain}, {hash} FROM {table} {where}")
+        .format(id=Identifier(columns.id), domain=domain, hash=stored, table=_name(table), where=where(parts))
+        .compile()
+    )
+
+
+def insert(table: Table, rows: Rows, dialect: Dialect) -> Statement:
+    """Return the statement that inserts rows or, under the table's unique key, replaces them.
+
+    Rows whose content hash is the same are left alone, and so are rows that belong to another domain
+    although the key is the id alone. The result says of each row written whether it was inserted.
+    """
+    names = {logical: getattr(table.columns, logical) for logical in rows.columns}
+    values = [_array(logical, values, table, dialect) for logical, values in rows.columns.items()]
+    changed = [name for logical, name in names.items() if logical not in _KEPT]
+    assignments = [SQL("{c} = EXCLUDED.{c}").format(c=Identifier(name)) for name in changed]
+    conflict: Composable = SQL("")
+    if table.key:
+        conflict = SQL("ON CONFLICT ({key}) DO UPDATE SET {assignments} {where}").format(
+            key=SQL(", ").join(Identifier(name) for name in table.key),
+            assignments=SQL(", ").join(assignments),
+            where=where(_replaceable(table)),
+        )
+    return (
+        SQL(
+            "INSERT INTO {table} AS stored ({columns}) SELECT * FROM unnest({values}) {conflict} RETURNING xmax = 0"
+        )
+        .format(
+            table=_name(table),
+            columns=SQL(", ").join(Identifier(name) for name in names.values()),
+            values=SQL(", ").join(values),
+            conflict=conflict,
+        )
+        .compile()
+    )
+
+
+def update(
+    table: Table, scope: Scope, columns: Mapping[str, Sequence[Any]], dialect: Dialect, *, merge: bool
+) -> Statement:
+    """Return the statement that changes columns of rows that exist.
+
+    Args:
+        table: The table.
+        scope: Which rows may be touched.
+        columns: Logical name to encoded values, with ``id``.
+        dialect: Form of values.
+        merge: Whether metadata is merged into what is there (its keys replace, others stay).
+    """
+    names = {logical: Identifier(getattr(table.columns, logical)) for logical in columns}
+    assignments: list[Composable] = []
+    for logical, name in names.items():
+        if logical == "id":
+            continue
+        new: Composable = SQL("new.{c}").format(c=name)
+        if logical == "metadata" and merge:
+            new = SQL("COALESCE(stored.{c}, {empty}) || new.{c}").format(c=name, empty=SQL("'{}'"))
+        assignments.append(SQL("{c} = {new}").format(c=name, new=new))
+    if table.columns.content_hash is not None:
+        # The hash was of the whole row; without it the next upsert writes the row again.
+        assignments.append(SQL("{c} = NULL").format(c=Identifier(table.columns.content_hash)))
+    parts: list[Composable] = [SQL("stored.{id} = new.{id}").format(id=names["id"])]
+    if scope.domain is not None and table.columns.domain_id is not None:
+        parts.append(
+            SQL("stored.{c} = {domain}").format(
+                c=Identifier(table.columns.domain_id), domain=Param(scope.domain, "text")
+            )
+        )
+    return (
+        SQL(
+            "UPDATE {table} AS stored SET {assignments} FROM unnest({values}) AS new({names}) {where} RETURNING 1"
+        )
+        .format(
+            table=_name(table),
+            assignments=SQL(", ").join(assignments),
+            values=SQL(", ").join(
+                _array(logical, values, table, dialect) for logical, values in columns.items()
+            ),
+            names=SQL(", ").join(names.values()),
+            where=where(parts),
+        )
+        .compile()
+    )
+
+
+def delete(table: Table, parts: list[Composable]) -> Statement:
+    """Return the statement that deletes the rows that meet all of *parts*."""
+    return SQL("DELETE FROM {table} {where}").format(table=_name(table), where=where(parts)).compile()
+
+
+def count(table: Table, scope: Scope, filter: Filter | None, dialect: Dialect) -> Statement:
+    """Return the statement that counts rows."""
+    parts = conditions(table, scope, filter, dialect)
+    return (
+        SQL("SELECT count(*) FROM {table} {where}").format(table=_name(table), where=where(parts)).compile()
+    )
+
+
+def count_up_to(table: Table, scope: Scope, filter: Filter | None, dialect: Dialect, limit: int) -> Statement:
+    """Return the statement that counts rows but stops at *limit*."""
+    parts = conditions(table, scope, filter, dialect)
+    return (
+        SQL("SELECT count(*) FROM (SELECT 1 FROM {table} {where} LIMIT {limit}) AS passing")
+        .format(table=_name(table), where=where(parts), limit=Integer(limit))
+        .compile()
+    )
+
+
+def matching(table: Table, scope: Scope, filter: Filter | None, dialect: Dialect) -> Statement:
+    """Return the statement whose plan says how many rows PostgreSQL expects to pass."""
+    parts = conditions(table, scope, filter, dialect)
+    return SQL("SELECT 1 FROM {table} {where}").format(table=_name(table), where=where(parts)).compile()
+
+
+def count_by_domain(table: Table, scope: Scope, dialect: Dialect) -> Statement:
+    """Return the statement that counts the rows of each domain."""
+    domain = SQL("'default'") if table.columns.domain_id is None else Identifier(table.columns.domain_id)
+    parts = conditions(table, scope, None, dialect)
+    return (
+        SQL("SELECT {domain}, count(*) FROM {table} {where} GROUP BY 1 ORDER BY 1")
+        .format(domain=domain, table=_name(table), where=where(parts))
+        .compile()
+    )
+
+
+def explain(statement: Statement) -> Statement:
+    """Return the statement that asks PostgreSQL how it would run *statement*."""
+    return Statement("EXPLAIN (FORMAT JSON) " + statement.text, statement.args)
+
+
+def _array(logical: str, values: Sequence[Any], table: Table, dialect: Dialect) -> Composable:
+    if logical == "id":
+        return ids_array(values, table)
+    if logical == "embedding":
+        return dialect.embeddings(values, table.vector_type)
+    if logical in _JSON_COLUMNS:
+        return dialect.jsons(values)
+    return Param(list(values), _ARRAY_TYPES[logical])
+
+
+def _replaceable(table: Table) -> list[Composable]:
+    """Return the conditions under which a row that exists may be replaced."""
+    parts: list[Composable] = []
+    columns = table.columns
+    if columns.domain_id is not None and columns.domain_id not in table.key:
+        parts.append(SQL("stored.{c} = EXCLUDED.{c}").format(c=Identifier(columns.domain_id)))
+    if columns.content_hash is not None:
+        parts.append(
+            SQL("stored.{c} IS DISTINCT FROM EXCLUDED.{c}").format(c=Identifier(columns.content_hash))
+        )
+    return parts
+
+
+def _name(table: Table) -> Identifier:
+    return Identifier(table.schema, table.name)

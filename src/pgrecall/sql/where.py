@@ -1,0 +1,86 @@
+"""Scope and filter to conditions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from pgrecall import jsonb
+from pgrecall.errors import FilterError, SchemaError
+from pgrecall.filters.nodes import And, Column, Equals, Filter, Key
+from pgrecall.sql.compose import SQL, Composable, Identifier, Param
+
+if TYPE_CHECKING:
+    from pgrecall.scope import Scope
+    from pgrecall.sql.dialect import Dialect
+    from pgrecall.table import Table
+
+
+def conditions(table: Table, scope: Scope, filter: Filter | None, dialect: Dialect) -> list[Composable]:
+    """Return the conditions that a row must meet, to be joined with AND; the scope's comes first.
+
+    Raises:
+        SchemaError: The table has not the column that the scope or the filter needs.
+        FilterError: The filter compares a column with a value of another type.
+    """
+    found: list[Composable] = []
+    if scope.domain is not None and table.columns.domain_id is not None:
+        found.append(
+            SQL("{column} = {domain}").format(
+                column=Identifier(table.columns.domain_id), domain=Param(scope.domain, "text")
+            )
+        )
+    if filter is not None:
+        found += _node(table, filter, dialect)
+    return found
+
+
+def where(parts: list[Composable]) -> Composable:
+    """Return ``WHERE … AND …``, or nothing where there are no conditions."""
+    return SQL("WHERE {all}").format(all=SQL(" AND ").join(parts)) if parts else SQL("")
+
+
+def _node(table: Table, node: Filter, dialect: Dialect) -> list[Composable]:
+    match node:
+        case And(clauses):
+            return [part for clause in clauses for part in _node(table, clause, dialect)]
+        case Equals(Key() as key, json):
+            return [_key_equals(table, key, json, dialect)]
+        case Equals(Column() as column, json):
+            return [_column_equals(table, column, json)]
+        case _:
+            assert_never(node)
+
+
+def _key_equals(table: Table, key: Key, json: bytes, dialect: Dialect) -> Composable:
+    if table.columns.metadata is None:
+        msg = (
+            f"{table.qualified_name} has no metadata column, so the filter on {str(key)!r} cannot be answered"
+        )
+        raise SchemaError(msg)
+    metadata = Identifier(table.columns.metadata)
+    path = Param(list(key.path), "text[]")
+    if json == b"null":
+        return SQL("COALESCE({metadata} #> {path}, 'null') = 'null'").format(metadata=metadata, path=path)
+    nested = json
+    for name in reversed(key.path):
+        nested = b"{" + jsonb.dumps(name) + b":" + nested + b"}"
+    # Containment is what a GIN index serves. It is equality for all but objects and arrays, of which it
+    # takes a part for the whole, so those are compared once more.
+    contains = SQL("{metadata} @> {nested}").format(metadata=metadata, nested=dialect.json(nested))
+    if json[:1] not in b"{[":
+        return contains
+    return SQL("({contains} AND {metadata} #> {path} = {value})").format(
+        contains=contains, metadata=metadata, path=path, value=dialect.json(json)
+    )
+
+
+def _column_equals(table: Table, column: Column, json: bytes) -> Composable:
+    name = getattr(table.columns, column.name)
+    if name is None:
+        msg = f"{table.qualified_name} has no {column.name} column, so the filter on it cannot be answered"
+        raise SchemaError(msg)
+    value = jsonb.loads(json)
+    if not isinstance(value, str):
+        msg = f"{column.name} is text and cannot equal {value!r}"
+        raise FilterError(msg)
+    return SQL("{column}::text = {value}").format(column=Identifier(name), value=Param(value, "text"))
