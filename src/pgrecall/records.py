@@ -141,6 +141,11 @@ class Match:
     embedding: NDArray[np.float32] | None = None
     envelope: dict[str, Any] | None = None
 
+    @property
+    def relevance(self) -> float:
+        """The score within [0, 1]: cut off below 0 (cosine of opposite directions) and above 1."""
+        return min(1.0, max(0.0, self.score))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgrecall.filters.nodes import And, Column, Equals, Filter, Key
+from pgrecall.filters.nodes import And, Column, Equals, Filter, In, Key
 from pgrecall.filters.parse import parse
 
-__all__ = ["And", "Column", "Equals", "Filter", "Key", "parse"]
+__all__ = ["And", "Column", "Equals", "Filter", "In", "Key", "parse"]

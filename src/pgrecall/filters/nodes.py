@@ -54,20 +54,33 @@ class Equals(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class In(Node):
+    """The field holds one of these values; without any value no row passes.
+
+    Attributes:
+        field: What is compared.
+        jsons: The values as JSON text.
+    """
+
+    field: Field
+    jsons: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class And(Node):
     """All of the clauses hold; without any clause every row passes."""
 
     clauses: tuple[Filter, ...]
 
 
-Filter = Equals | And
+Filter = Equals | In | And
 
 
 def _clauses(node: object) -> tuple[Filter, ...]:
     match node:
         case And(clauses):
             return clauses
-        case Equals():
+        case Equals() | In():
             return (node,)
         case _:
             msg = f"{node!r} is not a filter"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pgrecall.errors import FilterError
-from pgrecall.filters.nodes import And, Equals, Filter, Key
+from pgrecall.filters.nodes import And, Equals, Filter, In, Key
 from pgrecall.jsonb import JSONValueError, dumps
 
 _MAX_CLAUSES: Final = 1_000
@@ -22,7 +22,7 @@ def parse(filter: Filter | Mapping[str, Any] | None) -> Filter | None:
     Raises:
         FilterError: It is neither, or a part of it is not understood; the message names the part.
     """
-    if filter is None or isinstance(filter, Equals | And):
+    if filter is None or isinstance(filter, Equals | In | And):
         return filter
     if not isinstance(filter, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         msg = f"a filter must be a mapping of metadata keys to values, not {type(filter).__name__}"

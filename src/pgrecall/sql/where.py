@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from pgrecall import jsonb
 from pgrecall.errors import FilterError, SchemaError
-from pgrecall.filters.nodes import And, Column, Equals, Filter, Key
+from pgrecall.filters.nodes import And, Column, Equals, Field, Filter, In, Key
 from pgrecall.sql.compose import SQL, Composable, Identifier, Param
 
 if TYPE_CHECKING:
@@ -41,14 +41,27 @@ def where(parts: list[Composable]) -> Composable:
 
 def _node(table: Table, node: Filter, dialect: Dialect) -> list[Composable]:
     match node:
-        case And(clauses):
-            return [part for clause in clauses for part in _node(table, clause, dialect)]
-        case Equals(Key() as key, json):
-            return [_key_equals(table, key, json, dialect)]
-        case Equals(Column() as column, json):
-            return [_column_equals(table, column, json)]
+        case And():
+            return [part for clause in node.clauses for part in _node(table, clause, dialect)]
+        case Equals():
+            return [_one_of(table, node.field, (node.json,), dialect)]
+        case In():
+            return [_one_of(table, node.field, node.jsons, dialect)]
         case _:
             assert_never(node)
+
+
+def _one_of(table: Table, field: Field, jsons: tuple[bytes, ...], dialect: Dialect) -> Composable:
+    match field:
+        case Column():
+            return _column_in(table, field, jsons)
+        case Key():
+            if not jsons:
+                return SQL("false")
+            equal = [_key_equals(table, field, json, dialect) for json in jsons]
+            return equal[0] if len(equal) == 1 else SQL("({any})").format(any=SQL(" OR ").join(equal))
+        case _:
+            assert_never(field)
 
 
 def _key_equals(table: Table, key: Key, json: bytes, dialect: Dialect) -> Composable:
@@ -74,13 +87,16 @@ def _key_equals(table: Table, key: Key, json: bytes, dialect: Dialect) -> Compos
     )
 
 
-def _column_equals(table: Table, column: Column, json: bytes) -> Composable:
+def _column_in(table: Table, column: Column, jsons: tuple[bytes, ...]) -> Composable:
     name = getattr(table.columns, column.name)
     if name is None:
         msg = f"{table.qualified_name} has no {column.name} column, so the filter on it cannot be answered"
         raise SchemaError(msg)
-    value = jsonb.loads(json)
-    if not isinstance(value, str):
-        msg = f"{column.name} is text and cannot equal {value!r}"
-        raise FilterError(msg)
-    return SQL("{column}::text = {value}").format(column=Identifier(name), value=Param(value, "text"))
+    values = [jsonb.loads(json) for json in jsons]
+    for value in values:
+        if not isinstance(value, str):
+            msg = f"{column.name} is text and cannot equal {value!r}"
+            raise FilterError(msg)
+    return SQL("{column}::text = ANY({values})").format(
+        column=Identifier(name), values=Param(values, "text[]")
+    )
