@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_IDENTIFIER_BYTES: Final = 63
 MAX_K: Final = 10_000

@@ -93,12 +93,8 @@ class Distance(enum.StrEnum):
     def check_type(self, vector_type: VectorType) -> None:
         """Raise `ConfigError` where this distance is not defined on *vector_type*."""
         if not self.is_defined_on(vector_type):
-            fitting = ", ".join(
-                distance.value for distance in Distance if distance.is_defined_on(vector_type)
-            )
-            msg = (
-                f"distance {self.value!r} is not defined on {vector_type.value} columns; use one of {fitting}"
-            )
+            fitting = ", ".join(distance.value for distance in Distance if distance.is_defined_on(vector_type))
+            msg = f"distance {self.value!r} is not defined on {vector_type.value} columns; use one of {fitting}"
             raise ConfigError(msg)
 
     def score(self, distance: float) -> float:

@@ -47,7 +47,7 @@ def as_matrix(
         raise DimensionMismatch(_mismatch(describe(0), matrix.shape[1], dimensions))
     if vector_type is VectorType.BIT:
         bits = matrix.astype(np.uint8)
-        _refuse((bits != matrix) | (bits > 1), describe, "must hold only 0 and 1 for a bit column")
+        _refuse(np.not_equal(bits, matrix) | np.greater(bits, 1), describe, "must hold only 0 and 1 for a bit column")
         return bits
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         numbers = matrix.astype(np.float16 if vector_type is VectorType.HALFVEC else np.float32, copy=False)
@@ -115,7 +115,7 @@ def _mismatch(name: str, found: int, wanted: int) -> str:
     return f"{name}: the embedding has {found} dimensions, but {wanted} are expected; was another model used?"
 
 
-def _refuse(faults: NDArray[Any], describe: Callable[[int], str], why: str) -> None:
+def _refuse(faults: Any, describe: Callable[[int], str], why: str) -> None:
     """Raise for the first row in which any entry of *faults* is true."""
     if faults.any():
         position = int(np.flatnonzero(faults.any(axis=1))[0])

@@ -60,19 +60,22 @@ def _default(value: Any) -> Any:
             raise TypeError(msg)
         return orjson.Fragment(format(value, "f"))
     if isinstance(value, Mapping):
-        return dict(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    for plain in (str, int, float, list, tuple):
+        return dict(value)
+    # Subclasses, which orjson passes on: named tuples, and the strings and numbers of other libraries.
+    if isinstance(value, list | tuple):
+        return list(value)
+    for plain in (str, int, float):
         if isinstance(value, plain):
-            return list(value) if plain is tuple else plain(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            return plain(value)
     raise TypeError
 
 
 def _plain(value: Any) -> Any:
     """Return *value* with everything but containers and big integers turned into what JSON knows."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(inner) for inner in value]
     if isinstance(value, int) and not -_INT64 <= value < 2 * _INT64:
         return value
     return json.loads(orjson.dumps(value, _default, _OPTIONS))
@@ -85,14 +88,14 @@ def _check(value: Any, path: str, depth: int) -> None:
         msg = f"{where} is nested deeper than {_MAX_DEPTH} levels"
         raise JSONValueError(msg)
     if isinstance(value, Mapping):
-        for key, inner in value.items():  # pyright: ignore[reportUnknownVariableType]
+        for key, inner in value.items():
             if not isinstance(key, str):
                 msg = f"{where} has the key {key!r}: keys must be strings"
                 raise JSONValueError(msg)
             _check_text(key, f"a key of {where}")
             _check(inner, f"{path}.{key}" if path else key, depth + 1)
     elif isinstance(value, list | tuple):
-        for position, inner in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        for position, inner in enumerate(value):
             _check(inner, f"{path}[{position}]", depth + 1)
     else:
         _check_scalar(value, where)

@@ -42,8 +42,8 @@ class Portal:
         if threading.current_thread() is self._thread:
             coroutine.close()
             msg = (
-                "a blocking method was called from code that pgrecall itself runs on its background loop, and would wait "
-                "for itself; use the asynchronous method there"
+                "a blocking method was called from code that pgrecall itself runs on its background loop, and would "
+                "wait for itself; use the asynchronous method there"
             )
             raise PortalError(msg)
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
@@ -90,7 +90,7 @@ def _shared() -> Portal:
 
 
 def _close() -> None:
-    global _portal  # noqa: PLW0603
+    global _portal
     portal, _portal = _portal, None
     if portal is not None:
         portal.close()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import numpy as np
+
+Extra = Literal["embedding", "envelope"]
+"""What is read only where it is asked for: the embedding, and what an adapter stored with the record."""
 
 Embedding = Sequence[float] | NDArray[Any]
 """One embedding, shape ``(d,)``: a list of numbers or an array (of 0 and 1 for a bit column)."""
@@ -86,7 +90,10 @@ class RecordBatch:
 
     def slice(self, start: int, stop: int) -> RecordBatch:
         """Return the records from *start* up to, not including, *stop*."""
-        cut = {f.name: None if (v := getattr(self, f.name)) is None else v[start:stop] for f in fields(self)}
+        cut: dict[str, Any] = {}
+        for column in fields(self):
+            values = getattr(self, column.name)
+            cut[column.name] = None if values is None else values[start:stop]
         return RecordBatch(**cut)
 
     @classmethod
@@ -97,7 +104,7 @@ class RecordBatch:
             ConfigError: An entry is not a `Record`.
         """
         for position, record in enumerate(records):
-            if not isinstance(record, Record):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(record, Record):
                 msg = f"record {position} is a {type(record).__name__}, not a Record"
                 raise ConfigError(msg)
         return cls(

@@ -147,9 +147,7 @@ class _Reader:
         if self._ids is None:
             return [str(uuid.uuid4()) for _ in range(self._count)]
         table = self._table
-        return self._read(
-            "id", self._ids, lambda value: str(uuid.uuid4()) if value is None else check_id(value, table)
-        )
+        return self._read("id", self._ids, lambda value: str(uuid.uuid4()) if value is None else check_id(value, table))
 
     def domains(self, scope: Scope, given: Sequence[str | None] | None) -> dict[str, list[str]]:
         """Return the domain of each record: the scope's own, whatever a record says, or an error."""
@@ -227,14 +225,10 @@ def _text(value: object) -> str:
 
 
 def _chunk_index(value: object) -> int:
-    if (
-        isinstance(value, bool)
-        or not hasattr(value, "__index__")
-        or not -_MAX_INT4 <= int(value) <= _MAX_INT4
-    ):  # pyright: ignore[reportArgumentType, reportUnknownArgumentType]
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not -_MAX_INT4 <= int(value) <= _MAX_INT4:  # pyright: ignore[reportArgumentType]
         msg = f"must be a whole number of 32 bits, not {value!r}"
         raise ValueError(msg)
-    return int(value)  # pyright: ignore[reportArgumentType, reportUnknownArgumentType, reportUnknownVariableType]
+    return int(value)  # pyright: ignore[reportArgumentType]
 
 
 def _time(value: object) -> datetime:
@@ -258,13 +252,7 @@ def _hashes(columns: dict[str, list[Any]]) -> list[bytes]:
     for row in zip(*hashed, strict=True):
         digest = blake2b(digest_size=16)
         for value in row:
-            part = (
-                value
-                if isinstance(value, bytes | memoryview)
-                else b"\x00"
-                if value is None
-                else str(value).encode()
-            )
+            part = value if isinstance(value, bytes | memoryview) else b"\x00" if value is None else str(value).encode()
             # The length keeps ("ab", "c") apart from ("a", "bc").
             digest.update(len(part).to_bytes(8, "little"))
             digest.update(part)

@@ -29,7 +29,7 @@ class Scope:
         Raises:
             ConfigError: *domain* is not a non-empty string. A missing tenant is never "all tenants".
         """
-        if not isinstance(domain, str) or not domain or "\x00" in domain:  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(domain, str) or not domain or "\x00" in domain:
             msg = (
                 f"domain must be a non-empty string without NUL, not {domain!r}; to work on all domains "
                 "say so with all_domains()"

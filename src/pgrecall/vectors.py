@@ -36,14 +36,12 @@ def encode(matrix: NDArray[Any], vector_type: VectorType) -> list[memoryview]:
         rows["length"] = dimensions
         rows["bits"] = np.packbits(matrix != 0, axis=1)
     else:
-        row_type = np.dtype(
-            [("dimensions", ">u2"), ("zero", ">u2"), ("values", _ELEMENT[vector_type], (dimensions,))]
-        )
+        row_type = np.dtype([("dimensions", ">u2"), ("zero", ">u2"), ("values", _ELEMENT[vector_type], (dimensions,))])
         rows = np.empty(count, row_type)
         rows["dimensions"] = dimensions
         rows["zero"] = 0
         rows["values"] = matrix
-    whole = memoryview(rows.view(np.uint8).reshape(-1))
+    whole = rows.view(np.uint8).reshape(-1).data
     size = row_type.itemsize
     return [whole[start : start + size] for start in range(0, count * size, size)]
 

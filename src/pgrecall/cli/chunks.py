@@ -112,7 +112,7 @@ def _pieces(text: str, size: int) -> Iterator[str]:
         yield text
 
 
-def _markdown_heading(line: str, following: str) -> str | None:
+def _markdown_heading(line: str, _following: str) -> str | None:
     found = _HASHES.match(line)
     return found[1] if found else None
 
@@ -122,7 +122,7 @@ def _rst_heading(line: str, following: str) -> str | None:
     return line.strip() if underlined and line.strip() and not line.startswith(" ") else None
 
 
-def _python_heading(line: str, following: str) -> str | None:
+def _python_heading(line: str, _following: str) -> str | None:
     found = _DEFINITION.match(line)
     return found[1] if found else None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pgrecall.errors import PGRecallError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 FAILED = 1
 BAD_USAGE = 2
@@ -28,7 +28,7 @@ class BadUsage(CommandError):
 
 
 @contextmanager
-def one_line_errors(*, debug: bool) -> Iterator[None]:
+def one_line_errors(*, debug: bool) -> Generator[None]:
     """End the program with one line on standard error where what is within fails as foreseen.
 
     Args:

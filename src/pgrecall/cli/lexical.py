@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,22 +28,22 @@ _WORD: Final = re.compile(r"[^\W\d_]+|\d+")
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _VOWEL: Final = re.compile(r"[aeiouy]")
 _SUFFIXES: Final = ("ings", "ing", "ies", "ied", "ed", "es", "ly", "s", "e", "y")
-_STOP_WORDS: Final = frozenset(
-    """a about after all also an and any are as at be been before being between both but by can could did do
-    does doing done each either else for from get gets given had has have having he her here his how i if in
-    into is it its itself just let like made make may me more most much must my need needed no non none not
-    now of off on one only onto or other our out over own same self shall should since so some such than that
-    the their them then there these they this those through to too two under until up upon us use used uses
-    using very via want was way we were what when where whether which while who whose why will with within
-    without would yet you your""".split()
-)
+_STOP_TEXT: Final = """
+    a about after all also an and any are as at be been before being between both but by can could did do does
+    doing done each either else for from get gets given had has have having he her here his how i if in into is
+    it its itself just let like made make may me more most much must my need needed no non not now of off on one
+    only onto or other our out over own same self shall should since so some such than that the their them then
+    there these they this those through to too two under until up upon us use used uses using very via want was
+    way we were what when where whether which while who whose why will with within without would yet you your
+"""
+_STOP_WORDS: Final = frozenset(_STOP_TEXT.split())
 _STOP_WEIGHT: Final = 0.1
 # Words that any documentation is full of, and numbers, tell little about what a text is about.
-_COMMON_WORDS: Final = frozenset(
-    """argument arguments call called class default example false function given instance list method module
-    name new none number object objects parameter parameters return returns set string true type value
-    values""".split()
-)
+_COMMON_TEXT: Final = """
+    argument arguments call called class default example false function given instance list method module name
+    new none number object objects parameter parameters return returns set string true type value values
+"""
+_COMMON_WORDS: Final = frozenset(_COMMON_TEXT.split())
 _COMMON_WEIGHT: Final = 0.4
 _PAIR_WEIGHT: Final = 0.5
 _PIECES_WEIGHT: Final = 0.5
@@ -69,7 +70,7 @@ def _embed(text: str) -> NDArray[np.float64]:
         places, weights = _features(word)
         np.add.at(vector, places, weights * (1 + math.log(times)))
     telling = [_stem(word) for word in words if word not in _STOP_WORDS]
-    for pair, times in Counter(zip(telling, telling[1:], strict=False)).items():
+    for pair, times in Counter(pairwise(telling)).items():
         place, sign = _place(f"pair {pair[0]} {pair[1]}")
         vector[place] += sign * _PAIR_WEIGHT * (1 + math.log(times))
     length = float(np.linalg.norm(vector))

@@ -21,14 +21,15 @@ _PASSED_OVER: Final = frozenset(
         "pydoc_data", "site-packages", "test", "tests", "turtledemo",
     }
 )  # fmt: skip
+_BEHIND_PUBLIC: Final = frozenset({"__future__", "_collections_abc", "_pydatetime", "_pydecimal"})
+# Texts shorter than this ("-self") say nothing, and are near to everything.
+_SHORT: Final = 20
 _LONG: Final = 1_500
+# The modules in the filters have the same names in all versions of Python.
 _QUESTIONS: Final = (
-    Question(
-        text="how do I run a command in a subprocess and capture its output?",
-        filter=("module", "asyncio.subprocess"),
-    ),
-    Question(text="wait until an item is available in the queue", filter=("module", "asyncio.queues")),
-    Question(text="parse a date from a string in ISO format", filter=("kind", "class")),
+    Question(text="how do I run a command in a subprocess and capture its output?", filter=("kind", "function")),
+    Question(text="wait until an item is available in the queue", filter=("module", "queue")),
+    Question(text="parse a date from a string in ISO format", filter=("module", "email.utils")),
 )
 
 _Documented = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -50,7 +51,7 @@ def read_python_docs(limit: int | None = None) -> Corpus:
     files = 0
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
-        if _PASSED_OVER.isdisjoint(parts) and (tree := _parse(path)) is not None:
+        if _is_documented(parts) and (tree := _parse(path)) is not None:
             files += 1
             passages += _of_module(".".join(parts).removesuffix(".__init__"), tree)
             if limit is not None and len(passages) >= limit:
@@ -66,6 +67,15 @@ def read_python_docs(limit: int | None = None) -> Corpus:
         name_key="name",
         files=files,
     )
+
+
+def _is_documented(parts: tuple[str, ...]) -> bool:
+    """Tell whether a file is for readers: private modules are not, but for those that public ones come from."""
+    return _PASSED_OVER.isdisjoint(parts) and (not parts[0].startswith("_") or parts[0] in _BEHIND_PUBLIC)
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
 
 
 def _parse(path: Path) -> ast.Module | None:
@@ -84,9 +94,11 @@ def _of_module(module: str, tree: ast.Module) -> Iterator[Passage]:
 
 
 def _of_body(body: Sequence[ast.AST], module: str, owner: str, kind: str) -> Iterator[Passage]:
-    """Yield from the definitions in *body*; those inside of functions nobody can look up."""
+    """Yield from the definitions in *body* that others can use: none that is private, none inside of a function."""
     for node in body:
         match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef() if _is_private(node.name):
+                pass
             case ast.ClassDef():
                 name = f"{owner}.{node.name}"
                 yield from _passages(module, name, "class", node)
@@ -105,7 +117,7 @@ def _of_body(body: Sequence[ast.AST], module: str, owner: str, kind: str) -> Ite
 def _passages(module: str, name: str, kind: str, node: _Documented) -> Iterator[Passage]:
     # A surrogate is fine in Python's source, and in no database.
     text = (ast.get_docstring(node) or "").replace("\0", "").encode("utf-8", "replace").decode()
-    if not text:
+    if len(text) < _SHORT:
         return
     title = name + _signature(node)
     line = 1 if isinstance(node, ast.Module) else node.lineno

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 from pgrecall import portal
 from pgrecall.collection import ingest
 from pgrecall.collection.client import AsyncClient
-from pgrecall.collection.collection import AsyncCollection
 from pgrecall.records import RecordBatch
 from pgrecall.scope import DEFAULT_DOMAIN
 
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    import asyncpg
     from numpy.typing import NDArray
 
+    from pgrecall.collection.collection import AsyncCollection
     from pgrecall.collection.stats import CollectionStats
     from pgrecall.config import CollectionConfig, Index, PoolConfig, SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.plan import Plan
-    from pgrecall.records import Embedding, Match, Page, Record, UpsertResult
+    from pgrecall.records import Embedding, Extra, Match, Page, Record, UpsertResult
     from pgrecall.scope import Scope
     from pgrecall.table import Server, VectorIndex
 
@@ -82,9 +81,7 @@ class Client:
     ) -> Collection:
         """See `AsyncClient.get_or_create_collection`."""
         return Collection(
-            portal.call(
-                self.asynchronous.get_or_create_collection(config, dimensions=dimensions, domain=domain)
-            )
+            portal.call(self.asynchronous.get_or_create_collection(config, dimensions=dimensions, domain=domain))
         )
 
     def list_collections(self, *, schema: str = "public") -> Names:
@@ -147,15 +144,9 @@ class Collection:
             tally.add(portal.call(self.asynchronous.upsert(batch, batch_size=batch_size)))
         return tally.result()
 
-    def get(
-        self, ids: Sequence[str], *, include_embeddings: bool = False, include_envelopes: bool = False
-    ) -> Records:
+    def get(self, ids: Sequence[str], *, include: Iterable[Extra] = ()) -> Records:
         """See `AsyncCollection.get`."""
-        return portal.call(
-            self.asynchronous.get(
-                ids, include_embeddings=include_embeddings, include_envelopes=include_envelopes
-            )
-        )
+        return portal.call(self.asynchronous.get(ids, include=include))
 
     def update(
         self,
@@ -168,9 +159,7 @@ class Collection:
     ) -> int:
         """See `AsyncCollection.update`."""
         return portal.call(
-            self.asynchronous.update(
-                ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge
-            )
+            self.asynchronous.update(ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge)
         )
 
     def delete(
@@ -198,8 +187,7 @@ class Collection:
         after: str | None = None,
         prefix: str | None = None,
         filter: Filter | Mapping[str, Any] | None = None,
-        include_embeddings: bool = False,
-        include_envelopes: bool = False,
+        include: Iterable[Extra] = (),
     ) -> Page:
         """See `AsyncCollection.list`."""
         return portal.call(
@@ -208,8 +196,7 @@ class Collection:
                 after=after,
                 prefix=prefix,
                 filter=filter,
-                include_embeddings=include_embeddings,
-                include_envelopes=include_envelopes,
+                include=include,
             )
         )
 
@@ -224,8 +211,7 @@ class Collection:
         *,
         filter: Filter | Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
-        include_embeddings: bool = False,
-        include_envelopes: bool = False,
+        include: Iterable[Extra] = (),
         options: SearchOptions | None = None,
     ) -> Matches:
         """See `AsyncCollection.search`."""
@@ -235,8 +221,7 @@ class Collection:
                 k,
                 filter=filter,
                 score_threshold=score_threshold,
-                include_embeddings=include_embeddings,
-                include_envelopes=include_envelopes,
+                include=include,
                 options=options,
             )
         )

@@ -53,7 +53,7 @@ async def update(
         changed = 0
         for start in range(0, len(rows), _STATEMENT_ROWS):
             part = rows.take(range(start, min(start + _STATEMENT_ROWS, len(rows))))
-            statement = dml.update(table, handle.scope, part.columns, session.dialect, merge=merge)
+            statement = dml.update(handle.selection(session, table), part.columns, merge=merge)
             changed += await session.execute(statement)
         return changed
 
@@ -80,7 +80,7 @@ async def delete(
         if table is None:
             return 0
         check_writable(table, session.server)
-        parts = conditions(table, handle.scope, parsed, session.dialect)
+        parts = conditions(handle.selection(session, table, parsed))
         if ids is not None:
             array = dml.ids_array(checked_ids(ids, table), table)
             parts.append(SQL("{id} = ANY({ids})").format(id=Identifier(table.columns.id), ids=array))
@@ -105,9 +105,7 @@ async def clear(handle: Handle) -> int:
         if table is None:
             return 0
         check_writable(table, session.server)
-        return await session.execute(
-            dml.delete(table, conditions(table, handle.scope, None, session.dialect))
-        )
+        return await session.execute(dml.delete(table, conditions(handle.selection(session, table))))
 
     deleted = await handle.transaction(work)
     handle.knowledge.estimates.clear()
@@ -115,7 +113,7 @@ async def clear(handle: Handle) -> int:
 
 
 def _texts(values: Sequence[str]) -> list[str]:
-    if isinstance(values, str) or not all(isinstance(value, str) and "\x00" not in value for value in values):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(values, str) or not all(isinstance(value, str) and "\x00" not in value for value in values):
         msg = "document_ids must be a sequence of strings without NUL"
         raise ConfigError(msg)
     return list(values)

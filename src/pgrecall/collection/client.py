@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import asyncpg
 
@@ -51,16 +51,14 @@ class AsyncClient:
         url: str | None = None,
         *,
         pool: PoolConfig | None = None,
-        connection: asyncpg.Connection[Any] | asyncpg.Pool[Any] | None = None,
+        connection: asyncpg.Connection | asyncpg.Pool | None = None,
     ) -> None:
         self._pools: Pools | None = None
         if connection is not None:
             if url is not None or pool is not None:
                 msg = "pass either a URL (and a PoolConfig) or a connection of your own, not both"
                 raise ConfigError(msg)
-            if not isinstance(
-                connection, asyncpg.Connection | asyncpg.Pool | asyncpg.pool.PoolConnectionProxy
-            ):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(connection, asyncpg.Connection | asyncpg.Pool | asyncpg.pool.PoolConnectionProxy):
                 msg = f"connection must be an asyncpg Connection or Pool, not {type(connection).__name__}"
                 raise ConfigError(msg)
             self._database = Database(LentSource(connection))
@@ -122,9 +120,7 @@ class AsyncClient:
             raise CollectionExists(msg)
         return await self.get_or_create_collection(config, domain=domain)
 
-    async def get_collection(
-        self, config: CollectionConfig | str, *, domain: str = DEFAULT_DOMAIN
-    ) -> AsyncCollection:
+    async def get_collection(self, config: CollectionConfig | str, *, domain: str = DEFAULT_DOMAIN) -> AsyncCollection:
         """Return a handle on a collection that exists: one of ours, or any table that fits the configuration.
 
         Raises:
@@ -199,7 +195,7 @@ class AsyncClient:
                 msg = "the server is read-only"
                 raise PermissionDenied(msg)
             if name not in await catalog.list_collections(session, schema):
-                msg = f"there is no collection {name!r} in schema {schema!r}; tables that pgrecall has not made are left alone"
+                msg = f"there is no collection {name!r} in schema {schema!r} that pgrecall has made"
                 raise CollectionNotFound(msg)
             await change(session)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pgrecall.collection import changes, indexing, ingest, reading, searching
 from pgrecall.collection.handle import Knowledge
 from pgrecall.collection.stats import CollectionStats, stats
 from pgrecall.config import HNSW, Index, SearchOptions, check_range
+from pgrecall.errors import ConfigError
 from pgrecall.postgres import Database, LentSource
+from pgrecall.records import Extra
 from pgrecall.scope import Scope
 
 if TYPE_CHECKING:
@@ -73,15 +75,13 @@ class AsyncCollection:
         """Return a handle on the rows of all domains, for administration."""
         return AsyncCollection(replace(self._handle, scope=Scope.everything()))
 
-    def using(self, connection: asyncpg.Connection[Any] | asyncpg.Pool[Any]) -> AsyncCollection:
+    def using(self, connection: asyncpg.Connection | asyncpg.Pool) -> AsyncCollection:
         """Return a handle that works on a connection, or a pool, of the caller's.
 
         Within a transaction of that connection everything is part of it: it is committed, or rolled
         back, with the caller's own changes. The connection's codecs are neither needed nor changed.
         """
-        return AsyncCollection(
-            replace(self._handle, database=Database(LentSource(connection)), knowledge=Knowledge())
-        )
+        return AsyncCollection(replace(self._handle, database=Database(LentSource(connection)), knowledge=Knowledge()))
 
     async def upsert(
         self,
@@ -108,20 +108,17 @@ class AsyncCollection:
         check_range(batch_size, "batch_size", 1, ingest.MAX_BATCH)
         return await ingest.upsert(self._handle, records, batch_size)
 
-    async def get(
-        self, ids: Sequence[str], *, include_embeddings: bool = False, include_envelopes: bool = False
-    ) -> list[Record | None]:
+    async def get(self, ids: Sequence[str], *, include: Iterable[Extra] = ()) -> list[Record | None]:
         """Return the records with these ids, in the same order; `None` where there is none.
 
         Args:
             ids: The ids.
-            include_embeddings: Whether to read the embeddings too: ``(d,) float32``.
-            include_envelopes: Whether to read what an adapter stored with the records.
+            include: What to read too: ``"embedding"``, as ``(d,) float32``, or ``"envelope"``.
 
         Raises:
             RecordError: An entry cannot be an id of this collection.
         """
-        return await reading.get(self._handle, ids, _extras(include_embeddings, include_envelopes))
+        return await reading.get(self._handle, ids, _extras(include))
 
     async def update(
         self,
@@ -184,8 +181,7 @@ class AsyncCollection:
         after: str | None = None,
         prefix: str | None = None,
         filter: Filter | Mapping[str, Any] | None = None,
-        include_embeddings: bool = False,
-        include_envelopes: bool = False,
+        include: Iterable[Extra] = (),
     ) -> Page:
         """Return records in the order of their ids, a page at a time.
 
@@ -194,13 +190,10 @@ class AsyncCollection:
             after: ``Page.next`` of the page before.
             prefix: What the ids must begin with.
             filter: Which metadata they must have.
-            include_embeddings: Whether to read the embeddings too: ``(d,) float32``.
-            include_envelopes: Whether to read what an adapter stored with the records.
+            include: What to read too: ``"embedding"``, as ``(d,) float32``, or ``"envelope"``.
         """
-        extras = _extras(include_embeddings, include_envelopes)
-        return await reading.page(
-            self._handle, limit=limit, after=after, prefix=prefix, filter=filter, extras=extras
-        )
+        extras = _extras(include)
+        return await reading.page(self._handle, limit=limit, after=after, prefix=prefix, filter=filter, extras=extras)
 
     async def stats(self) -> CollectionStats:
         """Return what the collection holds: rows, domains, indexes and their state, sizes."""
@@ -213,8 +206,7 @@ class AsyncCollection:
         *,
         filter: Filter | Mapping[str, Any] | None = None,
         score_threshold: float | None = None,
-        include_embeddings: bool = False,
-        include_envelopes: bool = False,
+        include: Iterable[Extra] = (),
         options: SearchOptions | None = None,
     ) -> list[Match]:
         """Return the k records nearest to *embedding*, nearest first.
@@ -227,8 +219,7 @@ class AsyncCollection:
             k: Records wanted, 1 to 10,000.
             filter: Which metadata they must have.
             score_threshold: The lowest score to return; see `Distance` for what scores mean.
-            include_embeddings: Whether to return the embeddings too: ``(d,) float32``.
-            include_envelopes: Whether to return what an adapter stored with the records.
+            include: What to return too: ``"embedding"``, as ``(d,) float32``, or ``"envelope"``.
             options: Overrides of the planner.
 
         Raises:
@@ -240,7 +231,7 @@ class AsyncCollection:
         query = replace(
             query,
             min_score=searching.check_score(score_threshold),
-            extras=_extras(include_embeddings, include_envelopes),
+            extras=_extras(include),
         )
         return await searching.search(self._handle, query)
 
@@ -278,10 +269,12 @@ class AsyncCollection:
         return tuple(await indexing.drop_index(self._handle))
 
 
-def _extras(embeddings: bool, envelopes: bool) -> frozenset[str]:  # noqa: FBT001
-    if not embeddings and not envelopes:
-        return _NONE
-    return frozenset(name for name, wanted in (("embedding", embeddings), ("envelope", envelopes)) if wanted)
+def _extras(include: Iterable[Extra]) -> frozenset[str]:
+    extras = frozenset([include] if isinstance(include, str) else include)
+    if unknown := extras - _EXTRAS:
+        msg = f"include knows {sorted(_EXTRAS)}, not {sorted(map(str, unknown))}"
+        raise ConfigError(msg)
+    return extras
 
 
-_NONE: frozenset[str] = frozenset()
+_EXTRAS: Final = frozenset(get_args(Extra))

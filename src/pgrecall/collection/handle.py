@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pgrecall.collection.schema import ensure_table
 from pgrecall.errors import CollectionNotFound
 from pgrecall.postgres import catalog
+from pgrecall.sql.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,6 +95,10 @@ class Handle:
             msg = f"there is no table {self.config.schema}.{self.config.name}"
             raise CollectionNotFound(msg)
         return known.table
+
+    def selection(self, session: Session, table: Table, filter: Filter | None = None) -> Selection:
+        """Return the rows in scope that pass *filter*, as *session* reads and writes them."""
+        return Selection(table, self.scope, session.dialect, filter)
 
     async def made_table(self, dimensions: int | None) -> Table:
         """Return the table, made if it is missing; see `schema.ensure_table`."""

@@ -17,9 +17,10 @@ from pgrecall.sql import ddl
 from pgrecall.sql.compose import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from pgrecall.collection.handle import Handle
+    from pgrecall.config import CollectionConfig
     from pgrecall.postgres import Session
     from pgrecall.table import Table, VectorIndex
 
@@ -27,7 +28,6 @@ _POLL_SECONDS: Final = 0.2
 _MILLION: Final = 1_000_000
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
 _UNLOCK: Final = "SELECT pg_advisory_unlock($1)"
-_COUNT: Final = "SELECT GREATEST(c.reltuples, 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2"
 
 
 async def create_index(handle: Handle, index: Index, *, replace: bool) -> VectorIndex:
@@ -56,9 +56,7 @@ async def drop_index(handle: Handle) -> list[str]:
         _require_direct(session)
         async with _alone(session, table):
             table = await _current(handle, session)
-            return await _drop(
-                session, table, [index for index in table.indexes if index.distance is table.distance]
-            )
+            return await _drop(session, table, [index for index in table.indexes if index.distance is table.distance])
 
     try:
         return await handle.run(work)
@@ -71,24 +69,24 @@ async def _build(handle: Handle, session: Session, index: Index, *, replace: boo
     # What a build that was killed has left behind slows every write and serves no query.
     await _drop(session, table, [old for old in table.indexes if not old.valid])
     present = [old for old in table.indexes if old.valid and old.distance is table.distance]
-    lists = await _lists(session, table, index)
+    lists = await _lists(session, handle.config, table, index)
     if not replace:
         for old in present:
             if _is(old, index, lists):
                 return old
         if present:
-            msg = f"{table.qualified_name} has the index {present[0].name} already; pass replace=True to build another in its place"
+            msg = (
+                f"{table.qualified_name} has the index {present[0].name}; pass replace=True to put another in its place"
+            )
             raise SchemaError(msg)
     name = _free_name(table, ddl.vector_index_name(table, index))
     try:
         await session.execute(ddl.create_vector_index(table, index, name, lists, session.dialect))
     except asyncpg.InsufficientPrivilegeError as error:
-        msg = (
-            f"role {session.server.user!r} may not index {table.qualified_name}: only its owner may ({error})"
-        )
+        msg = f"role {session.server.user!r} may not index {table.qualified_name}: only its owner may ({error})"
         raise PermissionDenied(msg) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        msg = f"index {name} on {table.qualified_name} could not be built: {error}; what is left of it is removed by the next call"
+        msg = f"index {name} could not be built: {error}; what is left of it is removed by the next call"
         raise IndexBuildError(msg, index=name) from error
     await _drop(session, table, present)
     await session.execute(ddl.analyze(table))
@@ -109,14 +107,15 @@ async def _drop(session: Session, table: Table, indexes: list[VectorIndex]) -> l
     return [index.name for index in indexes]
 
 
-async def _lists(session: Session, table: Table, index: Index) -> int:
+async def _lists(session: Session, config: CollectionConfig, table: Table, index: Index) -> int:
     """Return the number of cells: pgvector's rule of thumb where none was given."""
     if isinstance(index, HNSW):
         return 0
     if index.lists is not None:
         return index.lists
     await session.execute(ddl.analyze(table))
-    rows = await session.fetch_value(Statement(_COUNT, (table.schema, table.name)))
+    current = await catalog.read_table(session, config)
+    rows = 0 if current is None else current.rows
     return max(1, round(rows / 1_000 if rows <= _MILLION else math.sqrt(rows)))
 
 
@@ -137,14 +136,12 @@ def _check(table: Table, index: Index) -> None:
         msg = f"{table.qualified_name} does not say how many dimensions its embeddings have, which an index needs"
         raise ConfigError(msg)
     if table.dimensions > most:
-        msg = f"pgvector indexes up to {most} dimensions of {table.vector_type.value}, and {table.qualified_name} has {table.dimensions}"
+        kind = table.vector_type.value
+        msg = f"pgvector indexes up to {most} dimensions of {kind}, and {table.qualified_name} has {table.dimensions}"
         if table.dimensions <= 4_000:  # noqa: PLR2004 - halfvec's limit
             msg += "; make the collection with vector_type='halfvec'"
         raise ConfigError(msg)
-    if (
-        not isinstance(index, HNSW)
-        and table.distance.operator_class(table.vector_type) not in _IVFFLAT_CLASSES
-    ):
+    if not isinstance(index, HNSW) and table.distance.operator_class(table.vector_type) not in _IVFFLAT_CLASSES:
         msg = f"IVFFlat knows no {table.distance.value} distance on {table.vector_type.value}; use HNSW"
         raise ConfigError(msg)
 
@@ -163,8 +160,8 @@ def _free_name(table: Table, name: str) -> str:
 def _require_direct(session: Session) -> None:
     if not session.direct:
         msg = (
-            "an index is built outside of transactions, on a session of its own: neither a connection that was lent nor a "
-            "pooler such as PgBouncer in transaction mode gives one; use a client with the server's own address"
+            "an index is built outside of transactions, on a session of its own, which neither a connection that was "
+            "lent nor a pooler such as PgBouncer gives; use a client with the server's own address"
         )
         raise ConfigError(msg)
     if session.server.read_only:
@@ -173,7 +170,7 @@ def _require_direct(session: Session) -> None:
 
 
 @asynccontextmanager
-async def _alone(session: Session, table: Table) -> AsyncIterator[None]:
+async def _alone(session: Session, table: Table) -> AsyncGenerator[None]:
     """Hold the lock on the indexes of *table*.
 
     Waiting is polling: a session that waits inside of ``pg_advisory_lock`` holds a snapshot, for whose
@@ -181,7 +178,7 @@ async def _alone(session: Session, table: Table) -> AsyncIterator[None]:
     """
     name = f"pgrecall index {table.schema}.{table.name}".encode()
     key = int.from_bytes(blake2b(name, digest_size=8).digest(), "big", signed=True)
-    while not await session.fetch_value(Statement(_TRY_LOCK, (key,))):
+    while not await session.fetch_value(Statement(_TRY_LOCK, (key,))):  # noqa: ASYNC110 - nobody could set an event
         await asyncio.sleep(_POLL_SECONDS)
     try:
         yield

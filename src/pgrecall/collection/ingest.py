@@ -48,9 +48,7 @@ class Tally:
 
     def result(self) -> UpsertResult:
         """Return the sum."""
-        return UpsertResult(
-            ids=self.ids, inserted=self.inserted, updated=self.updated, unchanged=self.unchanged
-        )
+        return UpsertResult(ids=self.ids, inserted=self.inserted, updated=self.updated, unchanged=self.unchanged)
 
 
 async def upsert(
@@ -76,7 +74,7 @@ def batches(records: Iterable[Record], size: int) -> Iterator[RecordBatch]:
     Raises:
         ConfigError: They are no records.
     """
-    if isinstance(records, str | bytes | dict) or not isinstance(records, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(records, str | bytes | dict) or not isinstance(records, Iterable):
         msg = f"records must be Records, or a RecordBatch, not {type(records).__name__}"
         raise ConfigError(msg)
     remaining = iter(records)
@@ -163,8 +161,8 @@ async def _sort_out(session: Session, table: Table, rows: Rows) -> tuple[Rows, R
             new.append(position)
         else:
             msg = (
-                f"id {row_id!r} belongs to another domain, and ids of {table.qualified_name} are unique over all domains; "
-                "choose another id, or make (domain, id) its key"
+                f"id {row_id!r} belongs to another domain, and in {table.qualified_name} ids are unique over all of "
+                "them; choose another id, or make (domain, id) its key"
             )
             raise SchemaError(msg)
     return rows.take(new), rows.take(changed)
@@ -176,9 +174,7 @@ async def _insert_new(session: Session, table: Table, rows: Rows) -> tuple[int, 
         names = [getattr(table.columns, logical) for logical in rows.columns]
         try:
             async with session.transaction():
-                await session.copy(
-                    table.schema, table.name, names, list(zip(*rows.columns.values(), strict=True))
-                )
+                await session.copy(table.schema, table.name, names, list(zip(*rows.columns.values(), strict=True)))
         except pg.UniqueViolationError:
             pass  # another writer was faster with one of them, so they go the way that allows for it
         else:

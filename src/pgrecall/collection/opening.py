@@ -47,14 +47,13 @@ def open_collection(
             raise ConfigError(msg)
         handle = collection if isinstance(collection, Collection) else Collection(collection)
         return handle if domain is None else handle.domain(domain), None
-    if not isinstance(collection, str | CollectionConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
-        msg = (
-            f"collection must be a name, a CollectionConfig or a collection, not {type(collection).__name__}"
-        )
+    if not isinstance(collection, str | CollectionConfig):
+        msg = f"collection must be a name, a CollectionConfig or a collection, not {type(collection).__name__}"
         raise ConfigError(msg)
-    made = AsyncClient(url) if client is None else None
-    asynchronous = made or (client.asynchronous if isinstance(client, Client) else client)
-    assert asynchronous is not None
-    return Collection(
-        asynchronous.collection(collection, domain=DEFAULT_DOMAIN if domain is None else domain)
-    ), made
+    made: AsyncClient | None = None
+    if client is None:
+        client = made = AsyncClient(url)
+    elif isinstance(client, Client):
+        client = client.asynchronous
+    opened = client.collection(collection, domain=DEFAULT_DOMAIN if domain is None else domain)
+    return Collection(opened), made

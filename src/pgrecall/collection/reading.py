@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall.config import check_range
@@ -14,6 +13,8 @@ from pgrecall.rows import check_id
 from pgrecall.sql import dml, select
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pgrecall.collection.handle import Handle
     from pgrecall.filters import Filter
     from pgrecall.postgres import Session
@@ -35,7 +36,7 @@ async def get(handle: Handle, ids: Sequence[str], extras: frozenset[str]) -> lis
         if handle.scope.is_everything and table.columns.domain_id is not None:
             msg = "the same id can be in many domains: get() needs a handle of one domain"
             raise ConfigError(msg)
-        rows = await session.fetch(select.by_ids(table, handle.scope, wanted, session.dialect, extras))
+        rows = await session.fetch(select.by_ids(handle.selection(session, table), wanted, extras))
         found = {row[_ID]: as_record(row, table, session.dialect, handle.scope.domain) for row in rows}
         return [found.get(row_id) for row_id in wanted]
 
@@ -62,14 +63,7 @@ async def page(
         everywhere = handle.scope.is_everything and table.columns.domain_id is not None
         start = _start(after, everywhere=everywhere, table=table)
         statement = select.page(
-            table,
-            handle.scope,
-            parsed,
-            session.dialect,
-            limit=limit + 1,
-            after=start,
-            prefix=prefix,
-            extras=extras,
+            handle.selection(session, table, parsed), limit=limit + 1, after=start, prefix=prefix, extras=extras
         )
         rows = await session.fetch(statement)
         records = [as_record(row, table, session.dialect, handle.scope.domain) for row in rows[:limit]]
@@ -90,7 +84,7 @@ async def count(handle: Handle, filter: Filter | Mapping[str, Any] | None) -> in
         table = await handle.table(session)
         if table is None:
             return 0
-        return await session.fetch_value(dml.count(table, handle.scope, parsed, session.dialect))
+        return await session.fetch_value(dml.count(handle.selection(session, table, parsed)))
 
     return await handle.run(work)
 

@@ -46,7 +46,7 @@ async def ensure_table(database: Database, config: CollectionConfig, dimensions:
             return table
         _may_create(config, session.server)
         if dimensions is None:
-            msg = f"collection {config.name!r} does not exist yet; to make it, say how many dimensions its embeddings have"
+            msg = f"collection {config.name!r} does not exist yet; to make it, say how many dimensions it should have"
             raise ConfigError(msg)
         return await _create(session, config, dimensions)
 
@@ -66,8 +66,8 @@ async def _create(session: Session, config: CollectionConfig, dimensions: int) -
             table = await catalog.read_table(session, config)
     except pg.InsufficientPrivilegeError as error:
         msg = (
-            f"role {session.server.user!r} may not create table {config.schema}.{config.name} ({error}); grant it CREATE on the "
-            "schema, or have the table made by a role that may and use setup='validate'"
+            f"role {session.server.user!r} may not create table {config.schema}.{config.name} ({error}); grant it "
+            "CREATE on the schema, or have the table made by a role that may and use setup='validate'"
         )
         raise PermissionDenied(msg) from error
     if table is None:

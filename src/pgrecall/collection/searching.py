@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +15,12 @@ from pgrecall.errors import ConfigError
 from pgrecall.filters import parse
 from pgrecall.plan import Access, Plan
 from pgrecall.planner import Situation, choose, exact_limit
+from pgrecall.scope import Scope
 from pgrecall.sql import dml, select
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from pgrecall.collection.handle import Handle
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pgrecall.postgres import Session
     from pgrecall.records import Match
     from pgrecall.sql.compose import Statement
+    from pgrecall.sql.selection import Selection
     from pgrecall.table import Table
 
 _ESTIMATE_SECONDS: Final = 60.0
@@ -80,11 +83,12 @@ async def search(handle: Handle, query: Query) -> list[Match]:
         if table is None:
             return []
         encoded = _encode(query, table)
-        plan = await _plan(handle, session, table, query)
-        rows = await session.fetch(_statement(plan, handle, session, table, query, encoded))
+        selection = handle.selection(session, table, query.filter)
+        plan = await _plan(handle, session, selection, query)
+        rows = await session.fetch(_statement(selection, plan, query, encoded))
         if plan.access is not Access.EXACT and len(rows) < query.k:
             exact = replace(plan, access=Access.EXACT, fell_back=True)
-            rows = await session.fetch(_statement(exact, handle, session, table, query, encoded))
+            rows = await session.fetch(_statement(selection, exact, query, encoded))
         domain = handle.scope.domain
         matches = [as_match(row, table, session.dialect, domain) for row in rows]
         if query.min_score is not None:
@@ -102,50 +106,37 @@ async def explain(handle: Handle, query: Query) -> Plan:
         if table is None:
             return Plan(access=Access.EXACT, reason="nothing has been written yet", k=query.k, fetch=query.k)
         _encode(query, table)
-        return await _plan(handle, session, table, query)
+        return await _plan(handle, session, handle.selection(session, table, query.filter), query)
 
     return await handle.run(work)
 
 
 def _encode(query: Query, table: Table) -> memoryview:
-    matrix = as_matrix(
-        [query.embedding], table.dimensions, table.vector_type, table.distance, lambda _: "query"
-    )
+    matrix = as_matrix([query.embedding], table.dimensions, table.vector_type, table.distance, lambda _: "query")
     return vectors.encode(matrix, table.vector_type)[0]
 
 
-def _statement(
-    plan: Plan, handle: Handle, session: Session, table: Table, query: Query, encoded: memoryview
-) -> Statement:
+def _statement(selection: Selection, plan: Plan, query: Query, encoded: memoryview) -> Statement:
     limit = None
     if query.min_score is not None and plan.access is Access.EXACT:
-        limit = table.distance.distance_of(query.min_score)
-    return select.search(
-        plan,
-        table,
-        handle.scope,
-        query.filter,
-        encoded,
-        session.dialect,
-        extras=query.extras,
-        max_distance=limit,
-    )
+        limit = selection.table.distance.distance_of(query.min_score)
+    return select.search(selection, plan, encoded, extras=query.extras, max_distance=limit)
 
 
-async def _plan(handle: Handle, session: Session, table: Table, query: Query) -> Plan:
+async def _plan(handle: Handle, session: Session, selection: Selection, query: Query) -> Plan:
+    table = selection.table
     index = table.usable_index()
     rows = matches = 0
     filtered = query.filter is not None
     if index is not None and not query.options.exact:
-        everything = replace(handle.scope, domain=None)
-        rows = await _estimate(handle, session, table, everything, None, limit=0)
+        everything = replace(selection, scope=Scope.everything(), filter=None)
+        matches = rows = await _estimate(handle, session, everything)
         limit = exact_limit(query.k, rows, query.options)
-        matches = rows
-        if handle.scope != everything and table.columns.domain_id is not None:
-            matches = await _estimate(handle, session, table, handle.scope, None, limit=limit)
+        if not selection.scope.is_everything and table.columns.domain_id is not None:
+            matches = await _estimate(handle, session, replace(selection, filter=None), limit)
             filtered = filtered or matches < _NEARLY_ALL * rows
         if query.filter is not None:
-            matches = await _estimate(handle, session, table, handle.scope, query.filter, limit=limit)
+            matches = await _estimate(handle, session, selection, limit)
     lists = dict(index.options).get("lists", "100") if index is not None else "100"
     return choose(
         Situation(
@@ -161,28 +152,21 @@ async def _plan(handle: Handle, session: Session, table: Table, query: Query) ->
     )
 
 
-async def _estimate(
-    handle: Handle, session: Session, table: Table, scope: Any, filter: Filter | None, *, limit: int
-) -> int:
-    """Return how many rows pass: exactly up to *limit*, and PostgreSQL's own estimate above.
+async def _estimate(handle: Handle, session: Session, selection: Selection, limit: int = 0) -> int:
+    """Return how many rows are selected: exactly up to *limit*, and PostgreSQL's own estimate above.
 
     Its estimate alone can be off by any factor for what is inside of JSON, but counting up to the limit
     at which the plan changes is cheap, and its result is kept for a minute.
     """
     known = handle.knowledge.estimates
-    key = (scope, filter)
+    key = (selection.scope, selection.filter)
     now = time.monotonic()
     if (cached := known.get(key)) is not None and now - cached[1] < _ESTIMATE_SECONDS:
         return cached[0]
-    counted = 0
-    if limit:
-        counted = await session.fetch_value(dml.count_up_to(table, scope, filter, session.dialect, limit + 1))
-    if counted <= limit and limit:
-        passing = counted
-    else:
-        text = await session.fetch_value(dml.explain(dml.matching(table, scope, filter, session.dialect)))
-        plan = json.loads(text) if isinstance(text, str) else text
-        passing = max(int(plan[0]["Plan"]["Plan Rows"]), counted)
+    passing = await session.fetch_value(dml.count_up_to(selection, limit + 1)) if limit else 0
+    if passing > limit or not limit:
+        plan = json.loads(await session.fetch_value(dml.explain(dml.matching(selection))))
+        passing = max(int(plan[0]["Plan"]["Plan Rows"]), passing)
     if len(known) >= _MAX_ESTIMATES:
         known.clear()
     known[key] = (passing, now)

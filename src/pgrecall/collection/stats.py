@@ -57,7 +57,7 @@ async def stats(handle: Handle) -> CollectionStats:
                 table_bytes=0,
                 index_bytes=0,
             )
-        counted = await session.fetch(dml.count_by_domain(table, handle.scope, session.dialect))
+        counted = await session.fetch(dml.count_by_domain(handle.selection(session, table)))
         domains = {row[0]: row[1] for row in counted}
         table_bytes, index_bytes = await catalog.sizes(session, table)
         return CollectionStats(

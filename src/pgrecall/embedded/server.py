@@ -90,9 +90,7 @@ class EmbeddedServer:
         return f"EmbeddedServer({str(self.path)!r})"
 
 
-def start(
-    path: str | os.PathLike[str] | None = None, *, settings: Mapping[str, str] | None = None
-) -> EmbeddedServer:
+def start(path: str | os.PathLike[str] | None = None, *, settings: Mapping[str, str] | None = None) -> EmbeddedServer:
     """Start the server of a directory, or join it if it runs.
 
     The first start makes the directory and takes a second or two. Any number of threads and
@@ -124,9 +122,7 @@ def start(
 
 def _programs() -> Path:
     if sys.platform == "win32":
-        raise EmbeddedServerError(
-            "the embedded server runs on Linux and macOS only: give the URL of a server instead"
-        )
+        raise EmbeddedServerError("the embedded server runs on Linux and macOS only: give the URL of a server instead")
     programs = places.find_programs()
     if programs is None:
         raise EmbeddedServerError(

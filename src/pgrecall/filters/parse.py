@@ -24,7 +24,7 @@ def parse(filter: Filter | Mapping[str, Any] | None) -> Filter | None:
     """
     if filter is None or isinstance(filter, Equals | In | And):
         return filter
-    if not isinstance(filter, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(filter, Mapping):
         msg = f"a filter must be a mapping of metadata keys to values, not {type(filter).__name__}"
         raise FilterError(msg)
     if len(filter) > _MAX_CLAUSES:
@@ -43,9 +43,9 @@ def _clause(key: object, value: Any) -> Equals:
     if key.startswith("$"):
         msg = f"filter operator {key!r} is not known here; a filter maps metadata keys to values"
         raise FilterError(msg)
-    if isinstance(value, Mapping) and any(str(k).startswith("$") for k in value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        if list(value) != ["$eq"]:  # pyright: ignore[reportUnknownArgumentType]
-            unknown = ", ".join(str(k) for k in value if k != "$eq")  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, Mapping) and any(str(k).startswith("$") for k in value):
+        if list(value) != ["$eq"]:
+            unknown = ", ".join(str(k) for k in value if k != "$eq")
             msg = f"filter operator {unknown!r} at {key!r} is not known; use a bare value or $eq"
             raise FilterError(msg)
         value = value["$eq"]

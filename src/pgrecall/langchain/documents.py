@@ -40,7 +40,7 @@ class Part:
     def __post_init__(self) -> None:
         _check_lengths(self.texts, metadatas=self.metadatas, ids=self.ids)
         for position, text in enumerate(self.texts):
-            if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(text, str):
                 msg = f"text {position} of the batch must be a string, not {type(text).__name__}"
                 raise RecordError(msg)
 
@@ -70,9 +70,7 @@ def text_parts(
     done = 0
     for part in _taken(texts, batch_size):
         end = done + len(part)
-        yield Part(
-            part, None if metadatas is None else metadatas[done:end], None if ids is None else ids[done:end]
-        )
+        yield Part(part, None if metadatas is None else metadatas[done:end], None if ids is None else ids[done:end])
         done = end
     for name, values in (("metadatas", metadatas), ("ids", ids)):
         if values is not None and len(values) != done:
@@ -92,14 +90,12 @@ def document_parts(documents: Iterable[Document], ids: Ids | None, batch_size: i
     done = 0
     for part in _taken(documents, batch_size):
         for position, document in enumerate(part, start=done):
-            if not isinstance(document, Document):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(document, Document):
                 msg = f"document {position} is a {type(document).__name__}, not a Document"
                 raise RecordError(msg)
         end = done + len(part)
         part_ids = [document.id for document in part] if ids is None else ids[done:end]
-        yield Part(
-            [document.page_content for document in part], [document.metadata for document in part], part_ids
-        )
+        yield Part([document.page_content for document in part], [document.metadata for document in part], part_ids)
         done = end
 
 

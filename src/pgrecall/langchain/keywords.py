@@ -43,9 +43,8 @@ class Search:
             ConfigError: One of them is not known, or its value is wrong.
         """
         refuse_unknown(keywords, _SEARCH)
-        domain = keywords.get("domain")
         return cls(
-            collection=collection.domain(domain) if "domain" in keywords else collection,
+            collection=collection.domain(keywords["domain"]) if "domain" in keywords else collection,
             filter=keywords.get("filter"),
             score_threshold=keywords.get("score_threshold"),
             options=SearchOptions(**{name: keywords[name] for name in _OPTIONS if name in keywords}),

@@ -219,11 +219,7 @@ class PGRecallVectorStore(VectorStore):
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """Return the documents with these ids; see `get_by_ids`."""
-        return [
-            to_document(record)
-            for record in await self._collection.asynchronous.get(ids)
-            if record is not None
-        ]
+        return [to_document(record) for record in await self._collection.asynchronous.get(ids) if record is not None]
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """Return the k documents most similar to *query*, best first.
@@ -244,9 +240,7 @@ class PGRecallVectorStore(VectorStore):
         """Return the k documents most similar to *query*; see `similarity_search`."""
         return _documents(await self._asearch(await self._embedding.aembed_query(query), k, kwargs))
 
-    def similarity_search_by_vector(
-        self, embedding: Sequence[float], k: int = 4, **kwargs: Any
-    ) -> list[Document]:
+    def similarity_search_by_vector(self, embedding: Sequence[float], k: int = 4, **kwargs: Any) -> list[Document]:
         """Return the k documents most similar to *embedding*; see `similarity_search`."""
         return _documents(self._search(embedding, k, kwargs))
 
@@ -256,9 +250,7 @@ class PGRecallVectorStore(VectorStore):
         """Return the k documents most similar to *embedding*; see `similarity_search`."""
         return _documents(await self._asearch(embedding, k, kwargs))
 
-    def similarity_search_with_score(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
+    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
         """Return the k most similar documents with their distances; a smaller one is more similar."""
         return _distances(self._search(self._embedding.embed_query(query), k, kwargs))
 

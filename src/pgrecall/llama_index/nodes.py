@@ -51,7 +51,7 @@ def to_batch(nodes: Sequence[BaseNode]) -> RecordBatch:
         RecordError: An entry is no node, or has no embedding.
     """
     for position, node in enumerate(nodes):
-        if not isinstance(node, BaseNode):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(node, BaseNode):
             msg = f"node {position} is a {type(node).__name__}, not a node of LlamaIndex"
             raise RecordError(msg)
         if node.embedding is None:
@@ -71,9 +71,7 @@ def to_node(row: Record | Match) -> BaseNode:
     """Return a stored row as the node that it was, or, where another framework wrote it, as a text node."""
     embedding = None if row.embedding is None else [float(number) for number in row.embedding]
     if row.envelope is None:
-        node = TextNode(
-            id_=row.id or "", text=row.content or "", metadata=dict(row.metadata), embedding=embedding
-        )
+        node = TextNode(id_=row.id or "", text=row.content or "", metadata=dict(row.metadata), embedding=embedding)
         if row.document_id is not None:
             node.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=row.document_id)
         return node

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pgrecall.filters import Filter
     from pgrecall.records import Match, Page
 
+_EXTRAS: Final = ("embedding", "envelope")
 _PAGE: Final = 1_000
 _MAX_NODES: Final = 2**31 - 1
 # What other stores call the options, and what only matters in MMR mode.
@@ -73,7 +74,7 @@ class PGRecallVectorStore(BasePydanticVectorStore):
     _collection: Collection = PrivateAttr()
     _client: AsyncClient | None = PrivateAttr()
 
-    def __init__(  # noqa: PLR0913 - LlamaIndex asks that every field be an argument too
+    def __init__(
         self,
         collection: CollectionLike = DEFAULT_COLLECTION,
         *,
@@ -90,13 +91,8 @@ class PGRecallVectorStore(BasePydanticVectorStore):
         if isinstance(config, dict):
             config = TypeAdapter(CollectionConfig).validate_python(config)
         opened, made = open_collection(config or collection, url=url, client=client, domain=domain)
-        super().__init__(  # pyright: ignore[reportCallIssue] - pydantic's own signature
-            stores_text=True,
-            is_embedding_query=True,
-            config=opened.config,
-            domain=opened.scope.domain,
-            url=url,
-        )
+        state: dict[str, Any] = {"config": opened.config, "domain": opened.scope.domain, "url": url}
+        super().__init__(stores_text=True, **state)
         self._collection, self._client = opened, made
 
     @classmethod
@@ -209,9 +205,7 @@ class PGRecallVectorStore(BasePydanticVectorStore):
         nodes: list[BaseNode] = []
         after: str | None = None
         while (room := min(most - len(nodes), _PAGE)) > 0:
-            page = self._collection.list(
-                limit=room, after=after, filter=wanted, include_embeddings=True, include_envelopes=True
-            )
+            page = self._collection.list(limit=room, after=after, filter=wanted, include=_EXTRAS)
             after = _take(page, nodes)
             if after is None:
                 break
@@ -228,9 +222,7 @@ class PGRecallVectorStore(BasePydanticVectorStore):
         nodes: list[BaseNode] = []
         after: str | None = None
         while (room := min(most - len(nodes), _PAGE)) > 0:
-            page = await self._asynchronous.list(
-                limit=room, after=after, filter=wanted, include_embeddings=True, include_envelopes=True
-            )
+            page = await self._asynchronous.list(limit=room, after=after, filter=wanted, include=_EXTRAS)
             after = _take(page, nodes)
             if after is None:
                 break
@@ -252,13 +244,13 @@ class PGRecallVectorStore(BasePydanticVectorStore):
         """
         options, wanted = _checked(query, kwargs), _query_filter(query)
         if query.query_embedding is None:
-            page = self._collection.list(limit=query.similarity_top_k, filter=wanted, include_envelopes=True)
+            page = self._collection.list(limit=query.similarity_top_k, filter=wanted, include=["envelope"])
             return _listed(page)
         matches = self._collection.search(
             query.query_embedding,
             query.similarity_top_k,
             filter=wanted,
-            include_envelopes=True,
+            include=["envelope"],
             options=options,
         )
         return _result(matches)
@@ -267,15 +259,13 @@ class PGRecallVectorStore(BasePydanticVectorStore):
         """Return the nodes nearest to the query's embedding; see `query`."""
         options, wanted = _checked(query, kwargs), _query_filter(query)
         if query.query_embedding is None:
-            page = await self._asynchronous.list(
-                limit=query.similarity_top_k, filter=wanted, include_envelopes=True
-            )
+            page = await self._asynchronous.list(limit=query.similarity_top_k, filter=wanted, include=["envelope"])
             return _listed(page)
         matches = await self._asynchronous.search(
             query.query_embedding,
             query.similarity_top_k,
             filter=wanted,
-            include_envelopes=True,
+            include=["envelope"],
             options=options,
         )
         return _result(matches)
@@ -299,9 +289,7 @@ def _checked(query: VectorStoreQuery, keywords: dict[str, Any]) -> SearchOptions
         msg = f"query mode {query.mode!r} is not supported; use VectorStoreQueryMode.DEFAULT"
         raise ConfigError(msg)
     _refuse(keywords, (*_OPTIONS, *_SYNONYMS, *_MMR))
-    return SearchOptions(
-        **{_SYNONYMS.get(name, name): value for name, value in keywords.items() if name not in _MMR}
-    )
+    return SearchOptions(**{_SYNONYMS.get(name, name): value for name, value in keywords.items() if name not in _MMR})
 
 
 def _query_filter(query: VectorStoreQuery) -> Filter | None:

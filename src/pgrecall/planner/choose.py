@@ -74,28 +74,21 @@ def choose(situation: Situation) -> Plan:
     if s.rows <= SMALL_TABLE:
         return _exact(s, f"the table has only about {s.rows} rows")
     if s.filtered and s.matches <= (limit := exact_limit(s.k, s.rows, options)):
-        return _exact(
-            s, f"only about {s.matches} rows pass, and up to {limit} are compared faster than found by index"
-        )
+        return _exact(s, f"only about {s.matches} rows pass, and up to {limit} are compared faster than found by index")
     if not s.filtered and (s.k <= MAX_EF_SEARCH or s.index.method == "ivfflat"):
-        return _scan(s, Access.INDEX, s.k, "nothing is filtered")
+        return _scan(s, s.index, Access.INDEX, s.k, "nothing is filtered")
     if not s.iterative:
         return _exact(s, "this pgvector (before 0.8) cannot scan an index until enough rows pass")
     fetch = s.k * (options.overfetch or DEFAULT_OVERFETCH if s.filtered else 1)
-    why = (
-        f"about {s.matches} of {s.rows} rows pass"
-        if s.filtered
-        else f"k={s.k} is more than one index scan returns"
-    )
-    return _scan(s, Access.ITERATIVE, fetch, why)
+    why = f"about {s.matches} of {s.rows} rows pass" if s.filtered else f"k={s.k} is more than one index scan returns"
+    return _scan(s, s.index, Access.ITERATIVE, fetch, why)
 
 
 def _exact(s: Situation, reason: str) -> Plan:
     return Plan(access=Access.EXACT, reason=reason, k=s.k, fetch=s.k, rows=s.rows, matches=s.matches)
 
 
-def _scan(s: Situation, access: Access, fetch: int, reason: str) -> Plan:
-    assert s.index is not None
+def _scan(s: Situation, index: VectorIndex, access: Access, fetch: int, reason: str) -> Plan:
     expected = math.ceil(4 * fetch * s.rows / max(s.matches, 1))
     most = s.options.max_scan_tuples or min(max(expected, MIN_SCAN), MAX_SCAN)
     return Plan(
@@ -103,8 +96,8 @@ def _scan(s: Situation, access: Access, fetch: int, reason: str) -> Plan:
         reason=reason,
         k=s.k,
         fetch=fetch,
-        index=s.index.name,
-        method=s.index.method,
+        index=index.name,
+        method=index.method,
         candidates=_candidates(s),
         max_scan_tuples=most,
         scan_memory=max(1, min(1_000, math.ceil(most * _SCAN_BYTES / _WORK_MEM))),

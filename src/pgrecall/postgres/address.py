@@ -65,7 +65,7 @@ def resolve(url: str | None) -> Address:
             "or install the embedded server with: pip install 'pgrecall[embedded]'"
         )
         raise ConfigError(msg)
-    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(url, str):
         msg = f"the URL must be a string, not {type(url).__name__}"
         raise ConfigError(msg)
     if url.startswith("embedded:"):
@@ -77,9 +77,7 @@ def resolve(url: str | None) -> Address:
     try:
         urlsplit(url).port  # noqa: B018 - parsing is what checks it
     except ValueError:
-        msg = (
-            f"{source} cannot be read; special characters in a user name or password must be percent-encoded"
-        )
+        msg = f"{source} cannot be read; special characters in a user name or password must be percent-encoded"
         raise ConfigError(msg) from None
     # postgresql+asyncpg:// and friends name a driver, which is ours to choose.
     return Address(_SCHEME.sub("postgresql://", url, count=1))

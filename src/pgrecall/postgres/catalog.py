@@ -53,9 +53,15 @@ SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND starts_with(obj_description(c.oid, 'pg_class'), $2)
 ORDER BY c.relname
 """
-_SIZES: Final = "SELECT pg_table_size(c.oid), pg_indexes_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2"
+_SIZES: Final = """
+SELECT pg_table_size(c.oid), pg_indexes_size(c.oid)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
+"""
 _SCHEMA_EXISTS: Final = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"
-_RELATION_EXISTS: Final = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2)"
+_RELATION_EXISTS: Final = """
+SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = $1 AND c.relname = $2)
+"""
 _COLUMN_TYPES: Final = {
     "domain_id": ("text", "character varying"),
     "document_id": ("text", "character varying"),
@@ -82,7 +88,8 @@ async def read_table(session: Session, config: CollectionConfig) -> Table | None
     facts = jsonb.loads(found)
     name = f"{config.schema}.{config.name}"
     if not facts["readable"]:
-        msg = f"role {session.server.user!r} may not read {name}; it needs: GRANT SELECT ON {name} TO {session.server.user}"
+        user = session.server.user
+        msg = f"role {user!r} may not read {name}; it needs: GRANT SELECT ON {name} TO {user}"
         raise PermissionDenied(msg)
     return _Description(config, facts, session.dialect.vector_schema).table()
 
@@ -115,9 +122,7 @@ class _Description:
         self._config = config
         self._facts = facts
         self._vector_schema = vector_schema
-        self._columns: dict[str, dict[str, Any]] = {
-            column["name"]: column for column in facts["columns"] or ()
-        }
+        self._columns: dict[str, dict[str, Any]] = {column["name"]: column for column in facts["columns"] or ()}
         self._faults: list[str] = []
 
     def table(self) -> Table:
@@ -185,9 +190,7 @@ class _Description:
         try:
             vector_type = VectorType(column["type"])
         except ValueError:
-            self._faults.append(
-                f"column {columns.embedding!r} is {column['sql']}, not vector, halfvec or bit"
-            )
+            self._faults.append(f"column {columns.embedding!r} is {column['sql']}, not vector, halfvec or bit")
             return self._config.new_vector_type, None
         asked = self._config.vector_type
         if asked is not None and asked is not vector_type:
@@ -211,9 +214,7 @@ class _Description:
         if comment.startswith(COMMENT_PREFIX):
             made = Distance.parse(jsonb.loads(comment.removeprefix(COMMENT_PREFIX))["distance"])
             if asked is not None and made is not asked:
-                msg = (
-                    f"collection {self._config.name!r} was made for {made.value} distance, not {asked.value}"
-                )
+                msg = f"collection {self._config.name!r} was made for {made.value} distance, not {asked.value}"
                 raise SchemaError(msg)
             return made
         chosen = asked or (Distance.HAMMING if vector_type is VectorType.BIT else Distance.COSINE)
@@ -223,9 +224,7 @@ class _Description:
     def _key(self, columns: Columns) -> tuple[str, ...]:
         """Return the unique key that upserts use: (domain, id) before id alone, the primary one first."""
         keys = sorted(self._facts["keys"] or (), key=lambda key: not key["primary"])
-        wanted = (
-            [{columns.id}] if columns.domain_id is None else [{columns.domain_id, columns.id}, {columns.id}]
-        )
+        wanted = [{columns.id}] if columns.domain_id is None else [{columns.domain_id, columns.id}, {columns.id}]
         for names in wanted:
             for key in keys:
                 if set(key["columns"] or ()) == names:

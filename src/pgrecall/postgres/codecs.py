@@ -15,15 +15,13 @@ if TYPE_CHECKING:
 _JSONB_VERSION: Final = b"\x01"
 
 
-async def register(connection: Connection[Any], server: Server) -> None:
+async def register(connection: Connection, server: Server) -> None:
     """Register the codecs on *connection*.
 
     Arguments of vector types are values in pgvector's binary format (see `vectors.encode`), those of
     jsonb JSON text as bytes. Results are arrays, and what the JSON says.
     """
-    await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=_json_out, decoder=_json_in, format="binary"
-    )
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_json_out, decoder=_json_in, format="binary")
     await connection.set_type_codec(
         "bit", schema="pg_catalog", encoder=bytes, decoder=_decoder(VectorType.BIT), format="binary"
     )

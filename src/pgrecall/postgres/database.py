@@ -15,7 +15,7 @@ from pgrecall.postgres.probe import probe
 from pgrecall.sql.dialect import Dialect, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from pgrecall.postgres.pools import Pools
     from pgrecall.sql.compose import Statement
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ATTEMPTS: Final = 5
-_DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
+_DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Session:
     server: Server
     dialect: Dialect
     direct: bool
-    connection: asyncpg.Connection[Any]
+    connection: asyncpg.Connection
 
     async def fetch(self, statement: Statement) -> list[asyncpg.Record]:
         """Run *statement* and return its rows."""
@@ -55,13 +55,9 @@ class Session:
         status = await self.connection.execute(statement.text, *statement.args)
         return int(count) if (count := status.rpartition(" ")[2]).isdecimal() else 0
 
-    async def copy(
-        self, schema: str, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
-    ) -> None:
+    async def copy(self, schema: str, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Write *rows* with binary COPY; only where values travel in binary."""
-        await self.connection.copy_records_to_table(
-            table, schema_name=schema, columns=list(columns), records=rows
-        )
+        await self.connection.copy_records_to_table(table, schema_name=schema, columns=list(columns), records=rows)
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         """Return a context manager: a transaction, or a savepoint in the one that is open."""
@@ -152,7 +148,7 @@ class PoolSource:
         self._pools = pools
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    async def session(self) -> AsyncGenerator[Session]:
         """Lend a connection of the running loop's pool."""
         async with self._pools.connection() as (connection, server):
             yield Session(
@@ -172,13 +168,13 @@ class LentSource:
 
     repeatable = False
 
-    def __init__(self, lent: asyncpg.Connection[Any] | asyncpg.Pool[Any]) -> None:
+    def __init__(self, lent: asyncpg.Connection | asyncpg.Pool) -> None:
         self._lent = lent
         self._server: Server | None = None
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    async def session(self) -> AsyncGenerator[Session]:
         """Lend the caller's connection on, or one of the caller's pool."""
         if isinstance(self._lent, asyncpg.Pool):
             async with self._lent.acquire() as connection:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import asyncpg
 from asyncpg import exceptions as pg
@@ -17,9 +15,6 @@ from pgrecall.errors import (
     PermissionDenied,
     PGRecallError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _LOST: Final = (
     pg.PostgresConnectionError,
@@ -37,21 +32,12 @@ _CONFLICT: Final = (pg.DeadlockDetectedError, pg.SerializationError, pg.InvalidC
 _DENIED: Final = (pg.InsufficientPrivilegeError, pg.ReadOnlySQLTransactionError)
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Let only errors of ours through; the driver's own is the cause."""
-    try:
-        yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError) as error:
-        raise translate(error) from error
-
-
 def translate(error: BaseException) -> PGRecallError:
     """Return the error of ours that says what *error* means."""
     if isinstance(error, PGRecallError):
         return error
     said = _said(error)
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return DatabaseError("the statement took longer than command_timeout allows and was cancelled")
     if isinstance(error, _REFUSED):
         return ConnectionFailed(f"the server refused the connection: {said}")
@@ -70,7 +56,7 @@ def is_lost(error: BaseException) -> bool:
     """Whether *error* means that the connection is gone, and another may work."""
     if isinstance(error, asyncpg.InterfaceError):
         return "clos" in str(error)  # "connection is closed", "pool is closing"
-    return isinstance(error, (*_LOST, OSError)) and not isinstance(error, asyncio.TimeoutError)
+    return isinstance(error, (*_LOST, OSError)) and not isinstance(error, TimeoutError)
 
 
 def is_conflict(error: BaseException) -> bool:

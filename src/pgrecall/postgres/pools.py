@@ -18,7 +18,7 @@ from pgrecall.postgres.failures import translate
 from pgrecall.postgres.probe import keeps_prepared_statements, probe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from pgrecall.config import PoolConfig
     from pgrecall.postgres.address import Address
@@ -49,7 +49,7 @@ class _Connection(asyncpg.Connection):
 class _Open:
     """One loop's pool, what it is connected to, and the generator whose end closes it."""
 
-    pool: asyncpg.Pool[Any]
+    pool: asyncpg.Pool
     server: Server
     guard: AsyncGenerator[None]
 
@@ -66,7 +66,7 @@ class Pools:
         self._embedded: embedded.EmbeddedServer | None = None
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[tuple[asyncpg.Connection[Any], Server]]:
+    async def connection(self) -> AsyncGenerator[tuple[asyncpg.Connection, Server]]:
         """Lend a connection of the running loop's pool, and say what it is connected to.
 
         Raises:
@@ -125,7 +125,7 @@ class Pools:
         try:
             server, arguments = await self._look(arguments)
 
-            async def prepare(connection: asyncpg.Connection[Any]) -> None:
+            async def prepare(connection: asyncpg.Connection) -> None:
                 await codecs.register(connection, server)
 
             pool = await asyncpg.create_pool(
@@ -160,14 +160,15 @@ class Pools:
         """Return what the server is, and the arguments with which it takes connections."""
         refused = False
         # A statement cache before we know who is there could meet a pooler that mixes sessions up.
-        first = {**arguments, "statement_cache_size": 0}
+        first: dict[str, Any] = {**arguments, "statement_cache_size": 0}
         try:
             connection = await asyncpg.connect(**first)
         except asyncpg.PostgresError as error:
             if _UNKNOWN_PARAMETER not in str(error):
                 raise
             refused = True
-            connection = await asyncpg.connect(**{**first, "server_settings": {}})
+            first["server_settings"] = {}
+            connection = await asyncpg.connect(**first)
         try:
             server = await probe(connection, refused_settings=refused)
             prepared = self._config.prepared_statements
@@ -192,7 +193,7 @@ class Pools:
         return ConnectionFailed(f"cannot connect to {self.address}: {said}")
 
 
-async def _until_loop_ends(pool: asyncpg.Pool[Any]) -> AsyncGenerator[None]:
+async def _until_loop_ends(pool: asyncpg.Pool) -> AsyncGenerator[None]:
     """Close *pool* when this generator is closed: by us, or by the loop, which does so before it ends."""
     try:
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pgrecall.table import Server
 
@@ -21,17 +21,18 @@ SELECT current_setting('server_version_num')::int AS version,
        pg_backend_pid() AS backend,
        current_setting('random_page_cost')::float8 AS random_page_cost
 """
-_PREPARED: Final = "SELECT name FROM pg_prepared_statements WHERE statement LIKE '%pgrecall pooler check%' /* pgrecall pooler check */"
+_PREPARED: Final = (
+    "SELECT name FROM pg_prepared_statements WHERE statement LIKE '%pgrecall pooler check%' /* pgrecall pooler check */"
+)
 
 
-async def probe(connection: Connection[Any], *, refused_settings: bool = False) -> Server:
+async def probe(connection: Connection, *, refused_settings: bool = False) -> Server:
     """Return what *connection* is connected to.
 
     A pooler is known by its refusal of startup parameters, or because it gives out a process id of its
     own for cancelling, which is not the one that the server reports.
     """
-    row = await connection.fetchrow(_PROBE)
-    assert row is not None
+    (row,) = await connection.fetch(_PROBE)
     pooled = refused_settings or row["backend"] != connection.get_server_pid()
     return Server(
         version=row["version"],
@@ -46,7 +47,7 @@ async def probe(connection: Connection[Any], *, refused_settings: bool = False) 
     )
 
 
-async def keeps_prepared_statements(connection: Connection[Any]) -> bool:
+async def keeps_prepared_statements(connection: Connection) -> bool:
     """Whether the pooler in between looks after prepared statements.
 
     PgBouncer (1.21 and later, with ``max_prepared_statements``) gives statements names of its own, so a

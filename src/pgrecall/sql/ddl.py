@@ -57,9 +57,7 @@ def create_table(config: CollectionConfig, dimensions: int, dialect: Dialect) ->
     """Return the statements that make the table of a collection, with its indexes but the vector's."""
     names = config.columns
     table = Identifier(config.schema, config.name)
-    columns = [
-        _column(logical, name, config, dimensions, dialect) for logical, name in _in_order(config).items()
-    ]
+    columns = [_column(logical, name, config, dimensions, dialect) for logical, name in _in_order(config).items()]
     key = [Identifier(name) for name in (names.domain_id, names.id) if name is not None]
     primary = SQL("PRIMARY KEY ({key})").format(key=SQL(", ").join(key))
     statements: list[Composable] = [
@@ -133,17 +131,13 @@ def create_vector_index(table: Table, index: Index, name: str, lists: int, diale
     if isinstance(index, HNSW):
         method, options = (
             SQL("hnsw"),
-            SQL("m = {m}, ef_construction = {ef}").format(
-                m=Integer(index.m), ef=Integer(index.ef_construction)
-            ),
+            SQL("m = {m}, ef_construction = {ef}").format(m=Integer(index.m), ef=Integer(index.ef_construction)),
         )
     else:
         method, options = SQL("ivfflat"), SQL("lists = {lists}").format(lists=Integer(lists))
     operator_class = table.distance.operator_class(table.vector_type)
     return (
-        SQL(
-            "CREATE INDEX CONCURRENTLY {name} ON {table} USING {method} ({column} {operator_class}) WITH ({options})"
-        )
+        SQL("CREATE INDEX CONCURRENTLY {name} ON {table} USING {method} ({column} {operator_class}) WITH ({options})")
         .format(
             name=Identifier(name),
             table=Identifier(table.schema, table.name),
@@ -184,9 +178,7 @@ def _in_order(config: CollectionConfig) -> dict[str, str]:
     return {logical: mapping[logical] for logical in order if logical in mapping}
 
 
-def _column(
-    logical: str, name: str, config: CollectionConfig, dimensions: int, dialect: Dialect
-) -> Composable:
+def _column(logical: str, name: str, config: CollectionConfig, dimensions: int, dialect: Dialect) -> Composable:
     if logical == "embedding":
         kind: Composable = SQL("{type}({dimensions}) NOT NULL").format(
             type=dialect.type(config.new_vector_type), dimensions=Integer(dimensions)

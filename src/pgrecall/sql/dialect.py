@@ -60,9 +60,7 @@ class Dialect:
         name = Composed([self.type(vector_type), SQL("[]")])
         if self.wire is Wire.BINARY:
             return Param(list(encoded), name)
-        return Param(
-            [vectors.to_text(row, vector_type) for row in encoded], self._from_text(name, SQL("text[]"))
-        )
+        return Param([vectors.to_text(row, vector_type) for row in encoded], self._from_text(name, SQL("text[]")))
 
     def json(self, encoded: bytes) -> Param:
         """Return JSON text as a jsonb parameter."""

@@ -10,10 +10,9 @@ from pgrecall.sql.where import conditions, where
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pgrecall.filters import Filter
     from pgrecall.rows import Rows
-    from pgrecall.scope import Scope
     from pgrecall.sql.dialect import Dialect
+    from pgrecall.sql.selection import Selection
     from pgrecall.table import Table
 
 _ARRAY_TYPES: Final[Mapping[str, LiteralString]] = {
@@ -94,9 +93,7 @@ def insert(table: Table, rows: Rows, dialect: Dialect) -> Statement:
             where=where(_replaceable(table)),
         )
     return (
-        SQL(
-            "INSERT INTO {table} AS stored ({columns}) SELECT * FROM unnest({values}) {conflict} RETURNING xmax = 0"
-        )
+        SQL("INSERT INTO {table} AS stored ({columns}) SELECT * FROM unnest({values}) {conflict} RETURNING xmax = 0")
         .format(
             table=_name(table),
             columns=SQL(", ").join(Identifier(name) for name in names.values()),
@@ -107,18 +104,15 @@ def insert(table: Table, rows: Rows, dialect: Dialect) -> Statement:
     )
 
 
-def update(
-    table: Table, scope: Scope, columns: Mapping[str, Sequence[Any]], dialect: Dialect, *, merge: bool
-) -> Statement:
+def update(selection: Selection, columns: Mapping[str, Sequence[Any]], *, merge: bool) -> Statement:
     """Return the statement that changes columns of rows that exist.
 
     Args:
-        table: The table.
-        scope: Which rows may be touched.
+        selection: Which rows may be touched; its filter plays no part.
         columns: Logical name to encoded values, with ``id``.
-        dialect: Form of values.
         merge: Whether metadata is merged into what is there (its keys replace, others stay).
     """
+    table, scope, dialect = selection.table, selection.scope, selection.dialect
     names = {logical: Identifier(getattr(table.columns, logical)) for logical in columns}
     assignments: list[Composable] = []
     for logical, name in names.items():
@@ -139,15 +133,11 @@ def update(
             )
         )
     return (
-        SQL(
-            "UPDATE {table} AS stored SET {assignments} FROM unnest({values}) AS new({names}) {where} RETURNING 1"
-        )
+        SQL("UPDATE {table} AS stored SET {assignments} FROM unnest({values}) AS new({names}) {where} RETURNING 1")
         .format(
             table=_name(table),
             assignments=SQL(", ").join(assignments),
-            values=SQL(", ").join(
-                _array(logical, values, table, dialect) for logical, values in columns.items()
-            ),
+            values=SQL(", ").join(_array(logical, values, table, dialect) for logical, values in columns.items()),
             names=SQL(", ").join(names.values()),
             where=where(parts),
         )
@@ -160,37 +150,39 @@ def delete(table: Table, parts: list[Composable]) -> Statement:
     return SQL("DELETE FROM {table} {where}").format(table=_name(table), where=where(parts)).compile()
 
 
-def count(table: Table, scope: Scope, filter: Filter | None, dialect: Dialect) -> Statement:
+def count(selection: Selection) -> Statement:
     """Return the statement that counts rows."""
-    parts = conditions(table, scope, filter, dialect)
+    parts = conditions(selection)
     return (
-        SQL("SELECT count(*) FROM {table} {where}").format(table=_name(table), where=where(parts)).compile()
+        SQL("SELECT count(*) FROM {table} {where}").format(table=_name(selection.table), where=where(parts)).compile()
     )
 
 
-def count_up_to(table: Table, scope: Scope, filter: Filter | None, dialect: Dialect, limit: int) -> Statement:
+def count_up_to(selection: Selection, limit: int) -> Statement:
     """Return the statement that counts rows but stops at *limit*."""
-    parts = conditions(table, scope, filter, dialect)
+    parts = conditions(selection)
     return (
         SQL("SELECT count(*) FROM (SELECT 1 FROM {table} {where} LIMIT {limit}) AS passing")
-        .format(table=_name(table), where=where(parts), limit=Integer(limit))
+        .format(table=_name(selection.table), where=where(parts), limit=Integer(limit))
         .compile()
     )
 
 
-def matching(table: Table, scope: Scope, filter: Filter | None, dialect: Dialect) -> Statement:
+def matching(selection: Selection) -> Statement:
     """Return the statement whose plan says how many rows PostgreSQL expects to pass."""
-    parts = conditions(table, scope, filter, dialect)
-    return SQL("SELECT 1 FROM {table} {where}").format(table=_name(table), where=where(parts)).compile()
+    parts = conditions(selection)
+    return SQL("SELECT 1 FROM {table} {where}").format(table=_name(selection.table), where=where(parts)).compile()
 
 
-def count_by_domain(table: Table, scope: Scope, dialect: Dialect) -> Statement:
+def count_by_domain(selection: Selection) -> Statement:
     """Return the statement that counts the rows of each domain."""
-    domain = SQL("'default'") if table.columns.domain_id is None else Identifier(table.columns.domain_id)
-    parts = conditions(table, scope, None, dialect)
+    domain = (
+        SQL("'default'") if selection.table.columns.domain_id is None else Identifier(selection.table.columns.domain_id)
+    )
+    parts = conditions(selection)
     return (
         SQL("SELECT {domain}, count(*) FROM {table} {where} GROUP BY 1 ORDER BY 1")
-        .format(domain=domain, table=_name(table), where=where(parts))
+        .format(domain=domain, table=_name(selection.table), where=where(parts))
         .compile()
     )
 
@@ -217,9 +209,7 @@ def _replaceable(table: Table) -> list[Composable]:
     if columns.domain_id is not None and columns.domain_id not in table.key:
         parts.append(SQL("stored.{c} = EXCLUDED.{c}").format(c=Identifier(columns.domain_id)))
     if columns.content_hash is not None:
-        parts.append(
-            SQL("stored.{c} IS DISTINCT FROM EXCLUDED.{c}").format(c=Identifier(columns.content_hash))
-        )
+        parts.append(SQL("stored.{c} IS DISTINCT FROM EXCLUDED.{c}").format(c=Identifier(columns.content_hash)))
     return parts
 
 

@@ -22,9 +22,8 @@ from pgrecall.sql.where import conditions, where
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgrecall.filters import Filter
-    from pgrecall.scope import Scope
-    from pgrecall.sql.dialect import Dialect, Encoded
+    from pgrecall.sql.dialect import Encoded
+    from pgrecall.sql.selection import Selection
     from pgrecall.table import Table
 
 ROW = ("id", "content", "metadata", "document_id", "chunk_index", "domain_id", "embedding", "envelope")
@@ -32,42 +31,35 @@ ROW = ("id", "content", "metadata", "document_id", "chunk_index", "domain_id", "
 
 
 def search(
+    selection: Selection,
     plan: Plan,
-    table: Table,
-    scope: Scope,
-    filter: Filter | None,
     query: Encoded,
-    dialect: Dialect,
     *,
     extras: frozenset[str] = frozenset(),
     max_distance: float | None = None,
 ) -> Statement:
-    """Return the statement that finds the nearest rows by *plan*.
+    """Return the statement that finds the nearest of the selected rows by *plan*.
 
     Args:
+        selection: Which rows.
         plan: The way, from the planner.
-        table: The table.
-        scope: Whose rows.
-        filter: Which of them.
         query: The query's embedding in pgvector's binary format.
-        dialect: The server's names for pgvector's things, and the form of values.
         extras: Which of ``embedding`` and ``envelope`` to return too.
         max_distance: Rows farther away are left out. Only for the exact way, where it also saves work;
             after an index scan the caller cuts, so that it can tell few from far.
     """
+    table, dialect = selection.table, selection.dialect
     distance = SQL("{embedding} OPERATOR({schema}.{operator}) {query}").format(
         embedding=Identifier(table.columns.embedding),
         schema=Identifier(dialect.vector_schema),
         operator=SQL(table.distance.operator),
         query=dialect.embedding(query, table.vector_type),
     )
-    parts = conditions(table, scope, filter, dialect)
-    columns = projection(table, scope, dialect, extras)
+    parts = conditions(selection)
+    columns = projection(selection, extras)
     if plan.access is Access.EXACT:
         if max_distance is not None:
-            parts.append(
-                SQL("{distance} <= {limit}").format(distance=distance, limit=Param(max_distance, "float8"))
-            )
+            parts.append(SQL("{distance} <= {limit}").format(distance=distance, limit=Param(max_distance, "float8")))
         return _exact(plan, table, parts, columns, distance)
     hidden = [SQL("COALESCE({part}, false)").format(part=part) for part in parts]
     parts = [_settings(plan), *hidden]
@@ -84,11 +76,11 @@ def search(
     )
 
 
-def projection(table: Table, scope: Scope, dialect: Dialect, extras: frozenset[str]) -> Composable:
+def projection(selection: Selection, extras: frozenset[str]) -> Composable:
     """Return the columns of `ROW`; those that the table lacks, or nobody asked for, are NULL."""
-    columns = table.columns
+    table, columns = selection.table, selection.table.columns
     wanted: dict[str, str | None] = {name: getattr(columns, name) for name in ROW}
-    if not scope.is_everything:
+    if not selection.scope.is_everything:
         wanted["domain_id"] = None
     for extra in ("embedding", "envelope"):
         if extra not in extras:
@@ -102,79 +94,55 @@ def projection(table: Table, scope: Scope, dialect: Dialect, extras: frozenset[s
             parts.append(SQL("{c}::text AS {alias}").format(c=Identifier(column), alias=Identifier(name)))
         elif name in ("metadata", "embedding", "envelope"):
             parts.append(
-                SQL("{c} AS {alias}").format(c=dialect.select(Identifier(column)), alias=Identifier(name))
+                SQL("{c} AS {alias}").format(c=selection.dialect.select(Identifier(column)), alias=Identifier(name))
             )
         else:
             parts.append(SQL("{c} AS {alias}").format(c=Identifier(column), alias=Identifier(name)))
     return SQL(", ").join(parts)
 
 
-def by_ids(
-    table: Table, scope: Scope, ids: Sequence[str], dialect: Dialect, extras: frozenset[str]
-) -> Statement:
+def by_ids(selection: Selection, ids: Sequence[str], extras: frozenset[str]) -> Statement:
     """Return the statement that reads rows by id: the columns of `ROW`, then the time of creation."""
-    parts = [
-        *conditions(table, scope, None, dialect),
-        SQL("{id} = ANY({ids})").format(id=Identifier(table.columns.id), ids=ids_array(ids, table)),
-    ]
-    return _read(table, scope, dialect, extras, parts, SQL(""))
+    table = selection.table
+    wanted = SQL("{id} = ANY({ids})").format(id=Identifier(table.columns.id), ids=ids_array(ids, table))
+    return _read(selection, extras, [*conditions(selection), wanted], SQL(""))
 
 
 def page(
-    table: Table,
-    scope: Scope,
-    filter: Filter | None,
-    dialect: Dialect,
-    *,
-    limit: int,
-    after: tuple[str, ...] | None,
-    prefix: str | None,
-    extras: frozenset[str],
+    selection: Selection, *, limit: int, after: tuple[str, ...] | None, prefix: str | None, extras: frozenset[str]
 ) -> Statement:
     """Return the statement that reads *limit* rows in the order of their (domain and) id.
 
     Args:
-        table: The table.
-        scope: Whose rows.
-        filter: Which of them.
-        dialect: Form of values.
+        selection: Which rows.
         limit: Most rows.
         after: The id, or domain and id, behind which the page starts.
         prefix: What the ids must begin with.
         extras: Which of ``embedding`` and ``envelope`` to return too.
     """
+    table = selection.table
     identifier = Identifier(table.columns.id)
     order: list[Composable] = [identifier]
-    if scope.is_everything and table.columns.domain_id is not None:
+    if selection.scope.is_everything and table.columns.domain_id is not None:
         order.insert(0, Identifier(table.columns.domain_id))
-    parts = conditions(table, scope, filter, dialect)
+    parts = conditions(selection)
     if after is not None:
         values: list[Composable] = [Param(value, "text") for value in after]
         values[-1] = SQL("{value}::{type}").format(value=values[-1], type=id_type(table))
-        parts.append(
-            SQL("({order}) > ({values})").format(order=SQL(", ").join(order), values=SQL(", ").join(values))
-        )
+        parts.append(SQL("({order}) > ({values})").format(order=SQL(", ").join(order), values=SQL(", ").join(values)))
     if prefix:
-        parts.append(
-            SQL("starts_with({id}::text, {prefix})").format(id=identifier, prefix=Param(prefix, "text"))
-        )
+        parts.append(SQL("starts_with({id}::text, {prefix})").format(id=identifier, prefix=Param(prefix, "text")))
     tail = SQL("ORDER BY {order} LIMIT {limit}").format(order=SQL(", ").join(order), limit=Integer(limit))
-    return _read(table, scope, dialect, extras, parts, tail)
+    return _read(selection, extras, parts, tail)
 
 
-def _read(
-    table: Table,
-    scope: Scope,
-    dialect: Dialect,
-    extras: frozenset[str],
-    parts: list[Composable],
-    tail: Composable,
-) -> Statement:
+def _read(selection: Selection, extras: frozenset[str], parts: list[Composable], tail: Composable) -> Statement:
+    table = selection.table
     created = table.columns.created_at
     return (
         SQL("SELECT {columns}, {created} AS created_at FROM {table} {where} {tail}")
         .format(
-            columns=projection(table, scope, dialect, extras),
+            columns=projection(selection, extras),
             created=SQL("NULL") if created is None else Identifier(created),
             table=Identifier(table.schema, table.name),
             where=where(parts),
@@ -184,9 +152,7 @@ def _read(
     )
 
 
-def _exact(
-    plan: Plan, table: Table, parts: list[Composable], columns: Composable, distance: Composable
-) -> Statement:
+def _exact(plan: Plan, table: Table, parts: list[Composable], columns: Composable, distance: Composable) -> Statement:
     if table.embedding_nullable:
         parts.append(SQL("{c} IS NOT NULL").format(c=Identifier(table.columns.embedding)))
     order = SQL("({distance}) + 0").format(distance=distance)
@@ -202,9 +168,7 @@ def _nearest(
     order: Composable,
     limit: int,
 ) -> Composable:
-    return SQL(
-        "SELECT {columns}, {distance} AS distance FROM {table} {where} ORDER BY {order} LIMIT {limit}"
-    ).format(
+    return SQL("SELECT {columns}, {distance} AS distance FROM {table} {where} ORDER BY {order} LIMIT {limit}").format(
         columns=columns,
         distance=distance,
         table=Identifier(table.schema, table.name),
@@ -229,9 +193,7 @@ def _settings(plan: Plan) -> Composable:
 
 
 def _set(name: LiteralString, value: int | None) -> Composable:
-    return SQL("set_config({name}, {value}, true)").format(
-        name=_quoted(name), value=Param(str(value), "text")
-    )
+    return SQL("set_config({name}, {value}, true)").format(name=_quoted(name), value=Param(str(value), "text"))
 
 
 def _quoted(name: LiteralString) -> SQL:

@@ -10,18 +10,19 @@ from pgrecall.filters.nodes import And, Column, Equals, Field, Filter, In, Key
 from pgrecall.sql.compose import SQL, Composable, Identifier, Param
 
 if TYPE_CHECKING:
-    from pgrecall.scope import Scope
     from pgrecall.sql.dialect import Dialect
+    from pgrecall.sql.selection import Selection
     from pgrecall.table import Table
 
 
-def conditions(table: Table, scope: Scope, filter: Filter | None, dialect: Dialect) -> list[Composable]:
-    """Return the conditions that a row must meet, to be joined with AND; the scope's comes first.
+def conditions(selection: Selection) -> list[Composable]:
+    """Return the conditions that a selected row meets, to be joined with AND; the scope's comes first.
 
     Raises:
         SchemaError: The table has not the column that the scope or the filter needs.
         FilterError: The filter compares a column with a value of another type.
     """
+    table, scope = selection.table, selection.scope
     found: list[Composable] = []
     if scope.domain is not None and table.columns.domain_id is not None:
         found.append(
@@ -29,8 +30,8 @@ def conditions(table: Table, scope: Scope, filter: Filter | None, dialect: Diale
                 column=Identifier(table.columns.domain_id), domain=Param(scope.domain, "text")
             )
         )
-    if filter is not None:
-        found += _node(table, filter, dialect)
+    if selection.filter is not None:
+        found += _node(table, selection.filter, selection.dialect)
     return found
 
 
@@ -66,9 +67,7 @@ def _one_of(table: Table, field: Field, jsons: tuple[bytes, ...], dialect: Diale
 
 def _key_equals(table: Table, key: Key, json: bytes, dialect: Dialect) -> Composable:
     if table.columns.metadata is None:
-        msg = (
-            f"{table.qualified_name} has no metadata column, so the filter on {str(key)!r} cannot be answered"
-        )
+        msg = f"{table.qualified_name} has no metadata column, so the filter on {str(key)!r} cannot be answered"
         raise SchemaError(msg)
     metadata = Identifier(table.columns.metadata)
     path = Param(list(key.path), "text[]")
@@ -97,6 +96,4 @@ def _column_in(table: Table, column: Column, jsons: tuple[bytes, ...]) -> Compos
         if not isinstance(value, str):
             msg = f"{column.name} is text and cannot equal {value!r}"
             raise FilterError(msg)
-    return SQL("{column}::text = ANY({values})").format(
-        column=Identifier(name), values=Param(values, "text[]")
-    )
+    return SQL("{column}::text = ANY({values})").format(column=Identifier(name), values=Param(values, "text[]"))

@@ -1,0 +1,29 @@
+"""Which rows a statement is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pgrecall.filters import Filter
+    from pgrecall.scope import Scope
+    from pgrecall.sql.dialect import Dialect
+    from pgrecall.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Rows of one table, and how values travel to and from it.
+
+    Attributes:
+        table: The table.
+        scope: Whose rows.
+        dialect: The server's names for pgvector's things, and the form of values.
+        filter: Which of those rows; `None` for all.
+    """
+
+    table: Table
+    scope: Scope
+    dialect: Dialect
+    filter: Filter | None = None
