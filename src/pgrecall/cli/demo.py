@@ -19,7 +19,7 @@ from pgrecall.cli.corpus import Corpus, Question
 from pgrecall.cli.errors import BadUsage, CommandError, one_line_errors
 from pgrecall.cli.folder import read_folder
 from pgrecall.cli.python_docs import read_python_docs
-from pgrecall.cli.report import Report
+from pgrecall.cli.report import Report, duration
 from pgrecall.collection import Client, Collection
 from pgrecall.config import MAX_IDENTIFIER_BYTES, CollectionConfig
 from pgrecall.distance import VectorType
@@ -149,7 +149,7 @@ def _fill(report: Report, collection: Collection, corpus: Corpus, model: Model) 
         started = time.perf_counter()
         with report.spinner(f"building the HNSW index over {len(corpus.passages):,} rows"):
             obstacle = syncing.build_index(collection)
-        took = f"HNSW, built in {time.perf_counter() - started:.1f} s"
+        took = f"HNSW, built in {duration(time.perf_counter() - started)}"
         report.step("index", took if obstacle is None else f"none: {obstacle}")
     return store
 
@@ -170,7 +170,7 @@ def _ask(report: Report, store: PGRecallVectorStore, corpus: Corpus, model: Mode
     asker = Asker(store, model.embeddings)
     questions = corpus.questions if query is None else (Question(text=query),)
     # The first call pays for connections, prepared statements and imports, and is no measure of a search.
-    asker.ask(questions[0].text, questions[0].filter)
+    _rounds(asker, questions[0], corpus.filter_key)
     every: list[Round] = []
     for question in questions:
         rounds = _rounds(asker, question, corpus.filter_key)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SUFFIXES: Final = (".md", ".rst", ".txt", ".py")
 _NOT_TEXTS: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
 _TITLES_ASKED: Final = 2
+_TELLING: Final = 6
 
 
 def read_folder(folder: Path, limit: int | None = None) -> Corpus:
@@ -95,11 +96,10 @@ def _passages(name: str, text: str) -> Iterator[Passage]:
 
 
 def _questions(passages: list[Passage]) -> tuple[Question, ...]:
-    """Return questions that the texts answer: headings of theirs, from the first and the middle."""
-    titles = list(dict.fromkeys(f"{passage.metadata['title']}" for passage in passages))
-    telling = [title for title in titles if " " in title] or titles
-    picked = telling[:: max(1, len(telling) // _TITLES_ASKED)][:_TITLES_ASKED]
-    return tuple(Question(text=title) for title in picked)
+    """Return questions that the texts answer: the headings of theirs that say most."""
+    titles = dict.fromkeys(f"{passage.metadata['title']}" for passage in passages)
+    telling = sorted(titles, key=lambda title: sum(len(word) >= _TELLING for word in title.split()))
+    return tuple(Question(text=title) for title in reversed(telling[-_TITLES_ASKED:]))
 
 
 def _nothing_in(folder: Path, files: int, skipped: list[str]) -> str:

@@ -48,6 +48,8 @@ _COMMON_WEIGHT: Final = 0.4
 _PAIR_WEIGHT: Final = 0.5
 _PIECES_WEIGHT: Final = 0.5
 _PIECE: Final = 4
+_SPREAD: Final = 8
+_SIGN_BIT: Final = 1 << 15
 _SHORTEST_STEM: Final = 3
 
 
@@ -71,12 +73,14 @@ def _embed(text: str) -> NDArray[np.float64]:
         np.add.at(vector, places, weights * (1 + math.log(times)))
     telling = [_stem(word) for word in words if word not in _STOP_WORDS]
     for pair, times in Counter(pairwise(telling)).items():
-        place, sign = _place(f"pair {pair[0]} {pair[1]}")
-        vector[place] += sign * _PAIR_WEIGHT * (1 + math.log(times))
+        places, signs = _spread(f"pair {pair[0]} {pair[1]}")
+        np.add.at(vector, places, signs * (_PAIR_WEIGHT * (1 + math.log(times))))
     length = float(np.linalg.norm(vector))
     if length == 0:
-        # Cosine distance knows no zero vector; a text without words gets a place of its own instead.
-        vector[_place("no words")[0]] = length = 1.0
+        # Cosine distance knows no zero vector; a text without words gets a direction of its own instead.
+        places, signs = _spread("no words")
+        np.add.at(vector, places, signs)
+        length = float(np.linalg.norm(vector))
     return vector / length
 
 
@@ -91,29 +95,34 @@ def _words(text: str) -> Iterator[str]:
 def _features(word: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return where a word, by its stem and its pieces, goes in the vector, and with what weights."""
     if word in _STOP_WORDS:
-        return _arrays(["word " + word], [_STOP_WEIGHT])
+        return _weighted(["word " + word], [_STOP_WEIGHT])
     if word in _COMMON_WORDS or word.isdecimal():
-        return _arrays(["word " + _stem(word)], [_COMMON_WEIGHT])
+        return _weighted(["word " + _stem(word)], [_COMMON_WEIGHT])
     names, weights = ["word " + _stem(word)], [1.0]
     marked = f"<{word}>"
     pieces = [marked[start : start + _PIECE] for start in range(len(marked) - _PIECE + 1)]
     if len(pieces) > 1:
         names += ["piece " + piece for piece in pieces]
         weights += [_PIECES_WEIGHT / math.sqrt(len(pieces))] * len(pieces)
-    return _arrays(names, weights)
+    return _weighted(names, weights)
 
 
-def _arrays(names: Sequence[str], weights: Sequence[float]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    places = [_place(name) for name in names]
-    signed = [sign * weight for (_, sign), weight in zip(places, weights, strict=True)]
-    return np.array([place for place, _ in places], np.intp), np.array(signed)
+def _weighted(names: Sequence[str], weights: Sequence[float]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    spread = [_spread(name) for name in names]
+    signs = [signs * weight for (_, signs), weight in zip(spread, weights, strict=True)]
+    return np.concatenate([places for places, _ in spread]), np.concatenate(signs)
 
 
 @lru_cache(maxsize=65_536)
-def _place(feature: str) -> tuple[int, float]:
-    """Return the dimension and the sign of a feature; Python's own ``hash`` differs between processes."""
-    number = int.from_bytes(blake2b(feature.encode("utf-8", "replace"), digest_size=8).digest())
-    return number % DIMENSIONS, 1.0 if number >> 63 else -1.0
+def _spread(feature: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the dimensions of a feature and its signs there; Python's own ``hash`` differs between processes.
+
+    With one dimension each, two unlike words that fall on the same one would look the same. Spread over
+    several, they mostly meet in one of these at most, and hardly resemble each other.
+    """
+    digest = blake2b(feature.encode("utf-8", "replace"), digest_size=2 * _SPREAD).digest()
+    numbers = np.frombuffer(digest, "<u2").astype(np.intp)
+    return numbers % DIMENSIONS, np.where(numbers >= _SIGN_BIT, 1.0, -1.0) / math.sqrt(_SPREAD)
 
 
 def _stem(word: str) -> str:

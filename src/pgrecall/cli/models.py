@@ -48,7 +48,7 @@ def load_model(specification: str | None) -> Model:
     if specification is None:
         from pgrecall.cli.lexical import DIMENSIONS, LexicalEmbeddings
 
-        title = "the demo's own, no download: near is what shares words; --embeddings names a real model"
+        title = "the demo's own: no download, compares words and not meaning (--embeddings for a model)"
         return Model(slug="lexical", title=title, embeddings=LexicalEmbeddings(), dimensions=DIMENSIONS)
     found = _SPECIFICATION.match(specification)
     if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sysconfig
 import warnings
 from pathlib import Path
@@ -29,7 +30,7 @@ _LONG: Final = 1_500
 _QUESTIONS: Final = (
     Question(text="how do I run a command in a subprocess and capture its output?", filter=("kind", "function")),
     Question(text="wait until an item is available in the queue", filter=("module", "queue")),
-    Question(text="parse a date from a string in ISO format", filter=("module", "email.utils")),
+    Question(text="parse a date from a string in ISO format", filter=("module", "http.cookiejar")),
 )
 
 _Documented = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -49,9 +50,9 @@ def read_python_docs(limit: int | None = None) -> Corpus:
     root = Path(sysconfig.get_path("stdlib"))
     passages: list[Passage] = []
     files = 0
-    for path in sorted(root.rglob("*.py")):
+    for path in _files(root):
         parts = path.relative_to(root).with_suffix("").parts
-        if _is_documented(parts) and (tree := _parse(path)) is not None:
+        if (tree := _parse(path)) is not None:
             files += 1
             passages += _of_module(".".join(parts).removesuffix(".__init__"), tree)
             if limit is not None and len(passages) >= limit:
@@ -69,9 +70,15 @@ def read_python_docs(limit: int | None = None) -> Corpus:
     )
 
 
-def _is_documented(parts: tuple[str, ...]) -> bool:
-    """Tell whether a file is for readers: private modules are not, but for those that public ones come from."""
-    return _PASSED_OVER.isdisjoint(parts) and (not parts[0].startswith("_") or parts[0] in _BEHIND_PUBLIC)
+def _files(root: Path) -> Iterator[Path]:
+    """Yield the modules for readers; private ones are not, but for those that public ones take theirs from."""
+    for directory, names, files in os.walk(root):
+        names[:] = sorted(set(names) - _PASSED_OVER)
+        for name in sorted(files):
+            path = Path(directory, name)
+            top = path.relative_to(root).parts[0].removesuffix(".py")
+            if name.endswith(".py") and (not top.startswith("_") or top in _BEHIND_PUBLIC):
+                yield path
 
 
 def _is_private(name: str) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SKIPPED_SHOWN: Final = 5
 _LABEL: Final = 10
-_NAME: Final = 32
+_NAME: Final = 30
 
 
 class Report:
@@ -62,7 +62,7 @@ class Report:
     def written(self, difference: Difference, table: str, seconds: float) -> None:
         """Show what was written, through which framework."""
         new, gone = len(difference.new), len(difference.gone)
-        how = f" (embedded and added through LangChain in {seconds:.1f} s)" if new else ""
+        how = f" (embedded and added through LangChain in {duration(seconds)})" if new else ""
         moved = f", {len(difference.moved):,} with new metadata" if difference.moved else ""
         self.step("table", table)
         self.step("rows", f"{new:,} new{how}, {difference.unchanged:,} unchanged{moved}, {gone:,} removed")
@@ -71,7 +71,7 @@ class Report:
         """Show what both frameworks found for one question."""
         self._console.print()
         self._line(Text(text, "bold"))
-        self._line(Text(f"{'score':>7}  LangChain  LlamaIndex  {name_key:<{_NAME}}  text", "dim"))
+        self._line(Text(f"{'score':>7} LangChain LlamaIndex  {name_key:<{_NAME}}  text", "dim"))
         for found in rounds:
             self._round(found, name_key)
 
@@ -79,34 +79,38 @@ class Report:
         """Say what the numbers mean, and whether both frameworks agree."""
         agreed = sum(_ids(found.langchain) == _ids(found.llama_index) for found in rounds)
         verdict = (
-            "Both found the same rows in the same order every time"
+            "Both found the same rows in the same order, as their ranks show"
             if agreed == len(rounds)
             else f"They found the same rows in the same order {agreed} times of {len(rounds)}"
         )
         self._console.print(
-            "\nUnder LangChain and LlamaIndex are the ranks that their retrievers gave. LangChain wrote the rows, "
-            f"and both read them from the one table [cyan]{escape(table)}[/cyan]. {verdict}. "
-            "Times include embedding the question."
+            "\nLangChain wrote the rows, and both frameworks' retrievers read them from the one table "
+            f"[cyan]{escape(table)}[/cyan]. {verdict}. Times include embedding the question."
         )
 
     def _round(self, found: Round, name_key: str) -> None:
         which = "all rows" if found.filter is None else f"only {found.filter[0]} = {found.filter[1]}"
         first, second = found.langchain.milliseconds, found.llama_index.milliseconds
         took = f"LangChain {first:.1f} ms, LlamaIndex {second:.1f} ms"
-        self._line(Text.assemble("  ", (which, "green"), (f" in {took}", "dim")))
+        self._line(Text.assemble("  ", (which, "green"), (f": {took}", "dim")))
         # The index's full name would take the line.
         plan = found.plan if found.plan.index is None else replace(found.plan, index="the vector index")
-        self._line(Text(f"  plan: {plan}", "dim"))
+        self._line(Text(f"  {plan}", "dim"))
         for score, first_rank, second_rank, row in _rows(found):
             name = Text(str(row.metadata.get(name_key, row.id)), "cyan")
             name.truncate(_NAME, overflow="ellipsis", pad=True)
-            ranks = f"{score:>7}  {first_rank:>9}  {second_rank:>10}  "
+            ranks = f"{score:>7} {first_rank:>9} {second_rank:>10}  "
             self._line(Text.assemble(ranks, name, "  ", _summary(row)))
         if not found.langchain.rows and not found.llama_index.rows:
             self._line(Text("  nothing found", "dim"))
 
     def _line(self, text: Text) -> None:
         self._console.print(text, no_wrap=True, overflow="ellipsis")
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
 
 
 def _rows(found: Round) -> list[tuple[str, str, str, Found]]:

@@ -52,7 +52,7 @@ async def update(
         rows = prepare_changes(table, ids, embeddings=embeddings, contents=contents, metadatas=metadatas)
         changed = 0
         for start in range(0, len(rows), _STATEMENT_ROWS):
-            part = rows.take(range(start, min(start + _STATEMENT_ROWS, len(rows))))
+            part = rows.slice(start, start + _STATEMENT_ROWS)
             statement = dml.update(handle.selection(session, table), part.columns, merge=merge)
             changed += await session.execute(statement)
         return changed

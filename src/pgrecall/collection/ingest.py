@@ -109,7 +109,7 @@ async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int) -> Upsert
 
 def _parts(rows: Rows, size: int) -> Iterator[Rows]:
     for start in range(0, len(rows), size):
-        yield rows.take(range(start, min(start + size, len(rows))))
+        yield rows.slice(start, start + size)
 
 
 def _dimensions(batch: RecordBatch) -> int:

@@ -1,0 +1,8 @@
+"""Records to rows: checked, encoded, and in the order in which they are sent."""
+
+from __future__ import annotations
+
+from pgrecall.rows.prepare import Rows, prepare, prepare_changes
+from pgrecall.rows.values import check_id
+
+__all__ = ["Rows", "check_id", "prepare", "prepare_changes"]

@@ -1,0 +1,99 @@
+"""The columns of one batch, read and encoded; every error names the record."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pgrecall.errors import RecordError
+from pgrecall.rows.values import all_plain, are_plain_ids, check_id, content, time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pgrecall.scope import Scope
+    from pgrecall.table import Table
+
+
+class Reader:
+    """Reads the columns of one batch, and names the record in every error."""
+
+    def __init__(self, table: Table, ids: Sequence[str | None] | None, count: int) -> None:
+        self._table = table
+        self._ids = ids
+        self._count = count
+
+    def describe(self, position: int) -> str:
+        """Return how a message names the record at *position*."""
+        given = None if self._ids is None else self._ids[position]
+        return f"record {position}" if given is None else f"record {position} (id {given!r})"
+
+    def ids(self) -> list[str]:
+        """Return the ids, with one made for each record that brings none."""
+        if self._ids is None:
+            return [str(uuid.uuid4()) for _ in range(self._count)]
+        table = self._table
+        if are_plain_ids(self._ids, table):
+            return list(self._ids)  # pyright: ignore[reportReturnType] - none of them is None
+
+        def one(value: object) -> str:
+            return str(uuid.uuid4()) if value is None else check_id(value, table)
+
+        return self._read("id", self._ids, one)
+
+    def domains(self, scope: Scope, given: Sequence[str | None] | None) -> dict[str, list[str]]:
+        """Return the domain of each record: the scope's own, whatever a record says, or an error."""
+
+        def domain(value: object) -> str:
+            if scope.domain is not None:
+                if value is not None and value != scope.domain:
+                    msg = f"belongs to domain {value!r}, but this collection is bound to {scope}"
+                    raise ValueError(msg)
+                return scope.domain
+            if not isinstance(value, str) or not value or "\x00" in value:
+                msg = f"needs a domain_id of its own, not {value!r}: this handle is of all domains"
+                raise ValueError(msg)
+            return value
+
+        if given is None and scope.domain is not None:
+            found = [scope.domain] * self._count
+        else:
+            found = self._read("domain_id", given or [None] * self._count, domain)
+        return {} if self._table.columns.domain_id is None else {"domain_id": found}
+
+    def column(
+        self, name: str, values: Sequence[Any] | None, encode: Callable[[Any], Any], absent: object = None
+    ) -> dict[str, list[Any]]:
+        """Return the encoded column, or nothing where neither the table nor a record has it."""
+        if getattr(self._table.columns, name) is None:
+            for position, value in enumerate(values or ()):
+                if value is not None and value != {}:
+                    msg = (
+                        f"{self.describe(position)} has {name}, but {self._table.qualified_name} has no column for it; "
+                        "add one or map it with Columns"
+                    )
+                    raise RecordError(msg)
+            return {}
+        if values is None:
+            return {name: [absent] * self._count}
+        if encode is content and all_plain(values):
+            return {name: list(values)}
+        return {name: self._read(name, values, lambda value: absent if value is None else encode(value))}
+
+    def created(self, given: Sequence[datetime | None] | None) -> dict[str, list[datetime]]:
+        """Return the times of creation where records bring their own; the server's default otherwise."""
+        if given is None or all(value is None for value in given):
+            return {}
+        now = datetime.now().astimezone()
+        return self.column("created_at", [now if value is None else value for value in given], time)
+
+    def _read(self, name: str, values: Sequence[Any], encode: Callable[[Any], Any]) -> list[Any]:
+        encoded: list[Any] = []
+        for value in values:
+            try:
+                encoded.append(encode(value))
+            except ValueError as error:
+                msg = f"{self.describe(len(encoded))}: {name} {error}"
+                raise RecordError(msg) from None
+        return encoded

@@ -1,0 +1,112 @@
+"""What each column takes, one value at a time, and whole columns where that is faster."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pgrecall import jsonb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pgrecall.table import Table
+
+# A B-tree entry must fit a third of a page (2,704 bytes), together with the domain.
+MAX_ID_BYTES: Final = 2_000
+_MAX_INT4: Final = 2**31 - 1
+_INTEGER_TYPES: Final = frozenset({"smallint", "integer", "bigint"})
+# Joining more at a time would hold too much text twice.
+_JOINED: Final = 1_000
+
+
+def check_id(value: object, table: Table) -> str:
+    """Return *value* if it can be an id in *table*.
+
+    Raises:
+        ValueError: It cannot; the message says what an id must be.
+    """
+    checked = text(value)
+    if not checked:
+        msg = "the id must not be empty"
+        raise ValueError(msg)
+    if table.id_type == "uuid":
+        try:
+            return str(uuid.UUID(checked))
+        except ValueError:
+            msg = f"{checked!r} is not a UUID, which this table's ids are; use id_type='text' for other ids"
+            raise ValueError(msg) from None
+    if table.id_type in _INTEGER_TYPES and not checked.removeprefix("-").isdecimal():
+        msg = f"{checked!r} is not a whole number, which this table's ids are"
+        raise ValueError(msg)
+    return checked
+
+
+def all_plain(values: Sequence[Any]) -> bool:
+    """Whether *values* are all strings that PostgreSQL can store: many times faster than one by one."""
+    for start in range(0, len(values), _JOINED):
+        part = values[start : start + _JOINED]
+        try:
+            joined = "\x00".join(part)
+            if joined.count("\x00") != len(part) - 1:
+                return False
+            if not joined.isascii():
+                joined.encode()
+        except (TypeError, UnicodeEncodeError):
+            return False
+    return True
+
+
+def are_plain_ids(values: Sequence[Any], table: Table) -> bool:
+    """Whether *values* can all be ids in *table* just as they are."""
+    if table.id_type != "text" or not all(values) or not all_plain(values):
+        return False
+    return max(map(len, values), default=0) * 4 <= MAX_ID_BYTES
+
+
+def content(value: object) -> str:
+    """Return *value* if it is text that PostgreSQL can store; the `ValueError` otherwise says why not."""
+    if not isinstance(value, str):
+        msg = f"must be text, not {type(value).__name__}"
+        raise ValueError(msg)  # noqa: TRY004 - gathered with the other faults of a record
+    if "\x00" in value:
+        msg = "holds the character NUL, which PostgreSQL cannot store; remove it, as in text.replace('\\x00', '')"
+        raise ValueError(msg)
+    if not value.isascii():
+        value.encode()  # a lone surrogate is no valid Unicode, and a UnicodeEncodeError is a ValueError
+    return value
+
+
+def text(value: object) -> str:
+    """Return *value* if it is text that an index can hold."""
+    checked = content(value)
+    if len(checked) * 4 > MAX_ID_BYTES and len(checked.encode()) > MAX_ID_BYTES:
+        msg = f"is longer than {MAX_ID_BYTES} bytes, the most that can be indexed"
+        raise ValueError(msg)
+    return checked
+
+
+def chunk_index(value: object) -> int:
+    """Return *value* if it is a whole number of 32 bits."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not -_MAX_INT4 <= int(value) <= _MAX_INT4:  # pyright: ignore[reportArgumentType]
+        msg = f"must be a whole number of 32 bits, not {value!r}"
+        raise ValueError(msg)
+    return int(value)  # pyright: ignore[reportArgumentType]
+
+
+def time(value: object) -> datetime:
+    """Return *value* if it is a point in time."""
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        msg = f"must be a datetime with a time zone, not {value!r}"
+        raise ValueError(msg)
+    return value
+
+
+def json_object(value: object) -> bytes:
+    """Return *value*, a mapping, as JSON text."""
+    if type(value) is not dict and not isinstance(value, Mapping):
+        msg = f"must be a mapping, not {type(value).__name__}"
+        raise ValueError(msg)
+    return jsonb.dumps(value)
