@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,26 @@ def as_matrix(
             "is a zero vector, which has no direction for cosine distance",
         )
     return numbers
+
+
+def as_vector(
+    embedding: Embedding, dimensions: int | None, vector_type: VectorType, distance: Distance
+) -> NDArray[Any]:
+    """Return one embedding, a query's, as `as_matrix` does.
+
+    Returns:
+        Shape ``(d,)``, and the type that `as_matrix` gives.
+
+    Raises:
+        DimensionMismatch: It has another length.
+        RecordError: See `as_matrix`.
+    """
+    if vector_type is VectorType.VECTOR and isinstance(embedding, np.ndarray) and embedding.shape == (dimensions,):
+        vector = embedding.astype(np.float32, copy=False)
+        # A finite and positive square of the length is proof that nothing is wrong; all else is looked at closely.
+        if vector.dtype.kind == "f" and 0.0 < float(np.dot(vector, vector)) < math.inf:
+            return vector
+    return as_matrix([embedding], dimensions, vector_type, distance, lambda _: "query")[0]
 
 
 def _stack(

@@ -7,6 +7,7 @@ Binary formats (pgvector's ``*_send`` functions): vector and halfvec are two big
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -30,20 +31,25 @@ def encode(matrix: NDArray[Any], vector_type: VectorType) -> list[memoryview]:
         vector_type: Type of the column.
     """
     count, dimensions = matrix.shape
+    row_type = _row_type(dimensions, vector_type)
+    rows = np.empty(count, row_type)
     if vector_type is VectorType.BIT:
-        row_type = np.dtype([("length", ">i4"), ("bits", "u1", (-(-dimensions // 8),))])
-        rows = np.empty(count, row_type)
         rows["length"] = dimensions
         rows["bits"] = np.packbits(matrix != 0, axis=1)
     else:
-        row_type = np.dtype([("dimensions", ">u2"), ("zero", ">u2"), ("values", _ELEMENT[vector_type], (dimensions,))])
-        rows = np.empty(count, row_type)
         rows["dimensions"] = dimensions
         rows["zero"] = 0
         rows["values"] = matrix
     whole = rows.view(np.uint8).reshape(-1).data
     size = row_type.itemsize
     return [whole[start : start + size] for start in range(0, count * size, size)]
+
+
+@lru_cache(maxsize=64)
+def _row_type(dimensions: int, vector_type: VectorType) -> np.dtype[np.void]:
+    if vector_type is VectorType.BIT:
+        return np.dtype([("length", ">i4"), ("bits", "u1", (-(-dimensions // 8),))])
+    return np.dtype([("dimensions", ">u2"), ("zero", ">u2"), ("values", _ELEMENT[vector_type], (dimensions,))])
 
 
 def decode(data: bytes | memoryview, vector_type: VectorType) -> NDArray[Any]:

@@ -67,7 +67,7 @@ def demo(
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Read only the first N passages.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Put documents into PostgreSQL and ask them, through LangChain and through LlamaIndex."""
+    """Store documents and ask them, through LangChain and LlamaIndex."""
     with one_line_errors(debug=debug):
         if query is not None and not query.strip():
             raise BadUsage("--query is empty")
@@ -92,8 +92,9 @@ def _load(report: Report, embeddings: str | None) -> Model:
             for framework in ("langchain_core.documents", "llama_index.core"):
                 importlib.import_module(framework)
         except ModuleNotFoundError as error:
+            missing = (error.name or str(error)).partition(".")[0]
             raise CommandError(
-                f"the demo needs LangChain and LlamaIndex, and {error.name} is missing: "
+                f"the demo needs LangChain and LlamaIndex, and {missing} is missing: "
                 "pip install 'pgrecall[langchain,llama-index]'"
             ) from error
         from pgrecall.cli.models import load_model

@@ -93,7 +93,7 @@ async def delete(
         return await session.execute(dml.delete(table, parts))
 
     deleted = await handle.transaction(work)
-    handle.knowledge.estimates.clear()
+    handle.knowledge.forget_estimates()
     return deleted
 
 
@@ -108,7 +108,7 @@ async def clear(handle: Handle) -> int:
         return await session.execute(dml.delete(table, conditions(handle.selection(session, table))))
 
     deleted = await handle.transaction(work)
-    handle.knowledge.estimates.clear()
+    handle.knowledge.forget_estimates()
     return deleted
 
 

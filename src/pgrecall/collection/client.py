@@ -12,7 +12,7 @@ from pgrecall.collection.handle import Handle
 from pgrecall.collection.schema import ensure_table
 from pgrecall.config import CollectionConfig, PoolConfig, check_identifier
 from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, PermissionDenied
-from pgrecall.postgres import Database, LentSource, Pools, PoolSource, catalog, resolve
+from pgrecall.postgres import Database, LentSource, Pools, catalog, resolve
 from pgrecall.scope import DEFAULT_DOMAIN, Scope
 from pgrecall.sql import ddl
 
@@ -64,7 +64,7 @@ class AsyncClient:
             self._database = Database(LentSource(connection))
         else:
             self._pools = Pools(resolve(url), pool or PoolConfig())
-            self._database = Database(PoolSource(self._pools))
+            self._database = Database(self._pools)
 
     def __repr__(self) -> str:
         where = "a connection of the caller's" if self._pools is None else str(self._pools.address)

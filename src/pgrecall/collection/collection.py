@@ -227,12 +227,8 @@ class AsyncCollection:
             RecordError: *embedding* is not finite, or zero under cosine.
             FilterError: The filter is malformed.
         """
-        query = searching.Query.of(embedding, k, filter, options)
-        query = replace(
-            query,
-            min_score=searching.check_score(score_threshold),
-            extras=_extras(include),
-        )
+        extras = _extras(include)
+        query = searching.Query.of(embedding, k, filter, options, min_score=score_threshold, extras=extras)
         return await searching.search(self._handle, query)
 
     async def explain(
@@ -270,6 +266,8 @@ class AsyncCollection:
 
 
 def _extras(include: Iterable[Extra]) -> frozenset[str]:
+    if not include:
+        return _NO_EXTRAS
     extras = frozenset([include] if isinstance(include, str) else include)
     if unknown := extras - _EXTRAS:
         msg = f"include knows {sorted(_EXTRAS)}, not {sorted(map(str, unknown))}"
@@ -277,4 +275,5 @@ def _extras(include: Iterable[Extra]) -> frozenset[str]:
     return extras
 
 
+_NO_EXTRAS: Final[frozenset[str]] = frozenset()
 _EXTRAS: Final = frozenset(get_args(Extra))

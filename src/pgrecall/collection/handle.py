@@ -12,12 +12,14 @@ from pgrecall.postgres import catalog
 from pgrecall.sql.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Hashable
 
     from pgrecall.config import CollectionConfig
     from pgrecall.filters import Filter
+    from pgrecall.plan import Plan
     from pgrecall.postgres import Database, Session
     from pgrecall.scope import Scope
+    from pgrecall.sql.select import Search
     from pgrecall.table import Table
 
 T = TypeVar("T")
@@ -33,6 +35,7 @@ class Knowledge:
         table: Its description, or `None` where it did not exist when it was looked for.
         read_at: When that was.
         estimates: Scope and filter to the rows that pass, and when that was estimated.
+        searches: Plans and statements of searches that came before, by all that they depend on.
     """
 
     table: Table | None = None
@@ -40,11 +43,17 @@ class Knowledge:
     estimates: dict[tuple[Scope, Filter | None], tuple[int, float]] = field(
         default_factory=dict["tuple[Scope, Filter | None]", "tuple[int, float]"]
     )
+    searches: dict[Hashable, tuple[Plan, Search]] = field(default_factory=dict["Hashable", "tuple[Plan, Search]"])
 
     def forget(self) -> None:
         """Have everything looked up again at the next use."""
         self.table = None
+        self.forget_estimates()
+
+    def forget_estimates(self) -> None:
+        """Have rows counted and searches planned again: what there is has changed."""
         self.estimates.clear()
+        self.searches.clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +100,7 @@ class Handle:
             return known.table
         known.table = await catalog.read_table(session, self.config)
         known.read_at = now
+        known.searches.clear()
         if known.table is None and self.config.setup == "validate":
             msg = f"there is no table {self.config.schema}.{self.config.name}"
             raise CollectionNotFound(msg)

@@ -103,7 +103,7 @@ async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int) -> Upsert
         counts = await _write(handle, table, part)
         inserted, updated = inserted + counts[0], updated + counts[1]
     if inserted:
-        handle.knowledge.estimates.clear()
+        handle.knowledge.forget_estimates()
     return UpsertResult(ids=ids, inserted=inserted, updated=updated, unchanged=len(rows) - inserted - updated)
 
 

@@ -123,21 +123,27 @@ def as_record(row: Any, table: Table, dialect: Dialect, domain: str | None) -> R
     )
 
 
-def as_match(row: Any, table: Table, dialect: Dialect, domain: str | None) -> Match:
-    """Return a row that a search found."""
-    distance = row[_LAST]
-    return Match(
-        id=row[_ID],
-        score=table.distance.score(distance),
-        distance=distance,
-        content=row[_CONTENT],
-        metadata=dialect.read_json(row[_METADATA]) or {},
-        document_id=row[_DOCUMENT],
-        chunk_index=row[_CHUNK],
-        domain_id=row[_DOMAIN] if domain is None else domain,
-        embedding=dialect.read_embedding(row[_EMBEDDING], table.vector_type),
-        envelope=dialect.read_json(row[_ENVELOPE]),
-    )
+def as_matches(rows: Sequence[Any], table: Table, dialect: Dialect, domain: str | None) -> list[Match]:
+    """Return the rows that a search found."""
+    score = table.distance.score
+    matches: list[Match] = []
+    for row in rows:
+        row_id, content, metadata, document, chunk, row_domain, embedding, envelope, distance = row
+        matches.append(
+            Match(
+                row_id,
+                score(distance),
+                distance,
+                content,
+                dialect.read_json(metadata) or {},
+                document,
+                chunk,
+                row_domain if domain is None else domain,
+                None if embedding is None else dialect.read_embedding(embedding, table.vector_type),
+                None if envelope is None else dialect.read_json(envelope),
+            )
+        )
+    return matches
 
 
 def _start(after: str | None, *, everywhere: bool, table: Table) -> tuple[str, ...] | None:

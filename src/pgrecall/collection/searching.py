@@ -7,10 +7,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from pgrecall import vectors
-from pgrecall.collection.reading import as_match
+from pgrecall.collection.reading import as_matches
 from pgrecall.config import MAX_K, SearchOptions, check_range
-from pgrecall.embeddings import as_matrix
+from pgrecall.embeddings import as_vector
 from pgrecall.errors import ConfigError
 from pgrecall.filters import parse
 from pgrecall.plan import Access, Plan
@@ -19,20 +21,19 @@ from pgrecall.scope import Scope
 from pgrecall.sql import dml, select
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
 
     from pgrecall.collection.handle import Handle
     from pgrecall.filters import Filter
     from pgrecall.postgres import Session
-    from pgrecall.records import Match
-    from pgrecall.sql.compose import Statement
+    from pgrecall.records import Embedding, Match
+    from pgrecall.sql.select import Search
     from pgrecall.sql.selection import Selection
     from pgrecall.table import Table
 
 _ESTIMATE_SECONDS: Final = 60.0
-_MAX_ESTIMATES: Final = 4_096
+_MAX_KNOWN: Final = 4_096
+_NO_OPTIONS: Final = SearchOptions()
 # A scope that keeps this share of the table is not worth filtering for: nearly every row found passes.
 _NEARLY_ALL: Final = 0.95
 
@@ -50,7 +51,7 @@ class Query:
         extras: Which of ``embedding`` and ``envelope`` to return too.
     """
 
-    embedding: Sequence[float] | NDArray[Any]
+    embedding: Embedding
     k: int
     filter: Filter | None
     options: SearchOptions
@@ -60,19 +61,29 @@ class Query:
     @classmethod
     def of(
         cls,
-        embedding: Sequence[float] | NDArray[Any],
+        embedding: Embedding,
         k: int,
         filter: Filter | Mapping[str, Any] | None,
         options: SearchOptions | None,
+        *,
+        min_score: float | None = None,
+        extras: frozenset[str] = frozenset(),
     ) -> Query:
         """Return a search with its parts checked.
 
         Raises:
-            ConfigError: k is out of range.
+            ConfigError: k or the score is out of range.
             FilterError: The filter is malformed.
         """
         check_range(k, "k", 1, MAX_K)
-        return cls(embedding=embedding, k=k, filter=parse(filter), options=options or SearchOptions())
+        return cls(
+            embedding=embedding,
+            k=k,
+            filter=parse(filter),
+            options=options or _NO_OPTIONS,
+            min_score=_check_score(min_score),
+            extras=extras,
+        )
 
 
 async def search(handle: Handle, query: Query) -> list[Match]:
@@ -84,13 +95,12 @@ async def search(handle: Handle, query: Query) -> list[Match]:
             return []
         encoded = _encode(query, table)
         selection = handle.selection(session, table, query.filter)
-        plan = await _plan(handle, session, selection, query)
-        rows = await session.fetch(_statement(selection, plan, query, encoded))
+        plan, statement = await _ready(handle, session, selection, query)
+        rows = await session.fetch(statement.bind(encoded))
         if plan.access is not Access.EXACT and len(rows) < query.k:
-            exact = replace(plan, access=Access.EXACT, fell_back=True)
-            rows = await session.fetch(_statement(selection, exact, query, encoded))
-        domain = handle.scope.domain
-        matches = [as_match(row, table, session.dialect, domain) for row in rows]
+            exact = _statement(selection, replace(plan, access=Access.EXACT, fell_back=True), query)
+            rows = await session.fetch(exact.bind(encoded))
+        matches = as_matches(rows, table, session.dialect, handle.scope.domain)
         if query.min_score is not None:
             matches = [match for match in matches if match.score >= query.min_score]
         return matches
@@ -106,21 +116,36 @@ async def explain(handle: Handle, query: Query) -> Plan:
         if table is None:
             return Plan(access=Access.EXACT, reason="nothing has been written yet", k=query.k, fetch=query.k)
         _encode(query, table)
-        return await _plan(handle, session, handle.selection(session, table, query.filter), query)
+        plan, _ = await _ready(handle, session, handle.selection(session, table, query.filter), query)
+        return plan
 
     return await handle.run(work)
 
 
 def _encode(query: Query, table: Table) -> memoryview:
-    matrix = as_matrix([query.embedding], table.dimensions, table.vector_type, table.distance, lambda _: "query")
-    return vectors.encode(matrix, table.vector_type)[0]
+    vector = as_vector(query.embedding, table.dimensions, table.vector_type, table.distance)
+    return vectors.encode(vector[np.newaxis], table.vector_type)[0]
 
 
-def _statement(selection: Selection, plan: Plan, query: Query, encoded: memoryview) -> Statement:
+async def _ready(handle: Handle, session: Session, selection: Selection, query: Query) -> tuple[Plan, Search]:
+    """Return the plan of *query* and its statement, as they were for the same search a moment ago."""
+    known = handle.knowledge.searches
+    key = (selection.scope, query.filter, query.k, query.options, query.min_score, query.extras)
+    ready = known.get(key)
+    if ready is None:
+        plan = await _plan(handle, session, selection, query)
+        ready = plan, _statement(selection, plan, query)
+        if len(known) >= _MAX_KNOWN:
+            known.clear()
+        known[key] = ready
+    return ready
+
+
+def _statement(selection: Selection, plan: Plan, query: Query) -> Search:
     limit = None
     if query.min_score is not None and plan.access is Access.EXACT:
         limit = selection.table.distance.distance_of(query.min_score)
-    return select.search(selection, plan, encoded, extras=query.extras, max_distance=limit)
+    return select.search(selection, plan, extras=query.extras, max_distance=limit)
 
 
 async def _plan(handle: Handle, session: Session, selection: Selection, query: Query) -> Plan:
@@ -167,13 +192,13 @@ async def _estimate(handle: Handle, session: Session, selection: Selection, limi
     if passing > limit or not limit:
         plan = json.loads(await session.fetch_value(dml.explain(dml.matching(selection))))
         passing = max(int(plan[0]["Plan"]["Plan Rows"]), passing)
-    if len(known) >= _MAX_ESTIMATES:
+    if len(known) >= _MAX_KNOWN:
         known.clear()
     known[key] = (passing, now)
     return passing
 
 
-def check_score(value: object) -> float | None:
+def _check_score(value: object) -> float | None:
     """Return *value* if it can be a smallest score.
 
     Raises:

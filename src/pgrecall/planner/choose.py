@@ -70,11 +70,11 @@ def choose(situation: Situation) -> Plan:
     if options.exact:
         return _exact(s, "it was asked for")
     if s.index is None:
-        return _exact(s, "there is no valid vector index for this distance")
+        return _exact(s, "no vector index serves this distance; create_index() builds one")
     if s.rows <= SMALL_TABLE:
         return _exact(s, f"the table has only about {s.rows} rows")
     if s.filtered and s.matches <= (limit := exact_limit(s.k, s.rows, options)):
-        return _exact(s, f"only about {s.matches} rows pass, and up to {limit} are compared faster than found by index")
+        return _exact(s, f"only {s.matches} rows pass, and up to {limit} are compared faster than found by index")
     if not s.filtered and (s.k <= MAX_EF_SEARCH or s.index.method == "ivfflat"):
         return _scan(s, s.index, Access.INDEX, s.k, "nothing is filtered")
     if not s.iterative:

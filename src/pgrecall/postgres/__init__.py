@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pgrecall.postgres.address import Address, resolve
-from pgrecall.postgres.database import Database, LentSource, PoolSource, Session
+from pgrecall.postgres.database import Database, LentSource
 from pgrecall.postgres.pools import Pools
+from pgrecall.postgres.session import Session
 
-__all__ = ["Address", "Database", "LentSource", "PoolSource", "Pools", "Session", "resolve"]
+__all__ = ["Address", "Database", "LentSource", "Pools", "Session", "resolve"]

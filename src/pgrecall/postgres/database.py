@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import asyncpg
@@ -12,56 +11,17 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from pgrecall.postgres.failures import is_conflict, is_lost, translate
 from pgrecall.postgres.probe import probe
+from pgrecall.postgres.session import Session
 from pgrecall.sql.dialect import Dialect, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from pgrecall.postgres.pools import Pools
-    from pgrecall.sql.compose import Statement
     from pgrecall.table import Server
 
 T = TypeVar("T")
 _ATTEMPTS: Final = 5
 _DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """One connection, for as long as one operation needs it.
-
-    Attributes:
-        server: What it is connected to.
-        dialect: How values travel on it.
-        direct: Whether it is ours and no pooler stands in between, so that it can keep state.
-        connection: The driver's connection.
-    """
-
-    server: Server
-    dialect: Dialect
-    direct: bool
-    connection: asyncpg.Connection
-
-    async def fetch(self, statement: Statement) -> list[asyncpg.Record]:
-        """Run *statement* and return its rows."""
-        return await self.connection.fetch(statement.text, *statement.args)
-
-    async def fetch_value(self, statement: Statement) -> Any:
-        """Run *statement* and return the first column of its first row."""
-        return await self.connection.fetchval(statement.text, *statement.args)
-
-    async def execute(self, statement: Statement) -> int:
-        """Run *statement* and return how many rows it touched."""
-        status = await self.connection.execute(statement.text, *statement.args)
-        return int(count) if (count := status.rpartition(" ")[2]).isdecimal() else 0
-
-    async def copy(self, schema: str, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Write *rows* with binary COPY; only where values travel in binary."""
-        await self.connection.copy_records_to_table(table, schema_name=schema, columns=list(columns), records=rows)
-
-    def transaction(self) -> AbstractAsyncContextManager[Any]:
-        """Return a context manager: a transaction, or a savepoint in the one that is open."""
-        return self.connection.transaction()
 
 
 class Source(Protocol):
@@ -137,30 +97,6 @@ class Database:
                 return await work(session)
 
         return await self.run(whole)
-
-
-class PoolSource:
-    """Sessions on pools of ours."""
-
-    repeatable = True
-
-    def __init__(self, pools: Pools) -> None:
-        self._pools = pools
-
-    @asynccontextmanager
-    async def session(self) -> AsyncGenerator[Session]:
-        """Lend a connection of the running loop's pool."""
-        async with self._pools.connection() as (connection, server):
-            yield Session(
-                server=server,
-                dialect=Dialect(server.vector_schema),
-                direct=not server.pooled,
-                connection=connection,
-            )
-
-    async def refresh(self) -> None:
-        """Have the loop's pool made anew."""
-        await self._pools.refresh()
 
 
 class LentSource:

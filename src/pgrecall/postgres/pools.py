@@ -16,6 +16,8 @@ from pgrecall.errors import ConnectionFailed, PGRecallError
 from pgrecall.postgres import codecs
 from pgrecall.postgres.failures import translate
 from pgrecall.postgres.probe import keeps_prepared_statements, probe
+from pgrecall.postgres.session import Session
+from pgrecall.sql.dialect import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -51,11 +53,14 @@ class _Open:
 
     pool: asyncpg.Pool
     server: Server
+    dialect: Dialect
     guard: AsyncGenerator[None]
 
 
 class Pools:
-    """The pools of one client."""
+    """The pools of one client: where its sessions come from."""
+
+    repeatable = True
 
     def __init__(self, address: Address, config: PoolConfig) -> None:
         self.address = address
@@ -66,15 +71,20 @@ class Pools:
         self._embedded: embedded.EmbeddedServer | None = None
 
     @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[tuple[asyncpg.Connection, Server]]:
-        """Lend a connection of the running loop's pool, and say what it is connected to.
+    async def session(self) -> AsyncGenerator[Session]:
+        """Lend a connection of the running loop's pool.
 
         Raises:
             ConnectionFailed: No server answered, or it refused.
         """
         opened = await self._open()
         async with opened.pool.acquire() as connection:
-            yield connection, opened.server  # pyright: ignore[reportReturnType] - a proxy with the same methods
+            yield Session(
+                server=opened.server,
+                dialect=opened.dialect,
+                direct=not opened.server.pooled,
+                connection=connection,  # pyright: ignore[reportArgumentType] - a proxy, with the same methods
+            )
 
     async def refresh(self) -> None:
         """Look at the server again: an extension was made, so connections need their codecs anew."""
@@ -139,7 +149,7 @@ class Pools:
             raise self._unreachable(error) from error
         guard = _until_loop_ends(pool)
         await anext(guard)
-        return _Open(pool, server, guard)
+        return _Open(pool, server, Dialect(server.vector_schema), guard)
 
     async def _arguments(self) -> dict[str, Any]:
         url = self.address.url

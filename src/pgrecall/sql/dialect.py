@@ -49,11 +49,14 @@ class Dialect:
         schema = "pg_catalog" if vector_type is VectorType.BIT else self.vector_schema
         return Identifier(schema, vector_type.value)
 
-    def embedding(self, encoded: Encoded, vector_type: VectorType) -> Param:
-        """Return one embedding, which is in pgvector's binary format, as a parameter."""
-        if self.wire is Wire.BINARY:
-            return Param(encoded, self.type(vector_type))
-        return Param(vectors.to_text(encoded, vector_type), self._from_text(self.type(vector_type)))
+    def embedding_type(self, vector_type: VectorType) -> Composable:
+        """Return what a parameter that is one embedding is cast to."""
+        name = self.type(vector_type)
+        return name if self.wire is Wire.BINARY else self._from_text(name)
+
+    def embedding(self, encoded: Encoded, vector_type: VectorType) -> Encoded | str:
+        """Return one embedding, which is in pgvector's binary format, as the value of such a parameter."""
+        return encoded if self.wire is Wire.BINARY else vectors.to_text(encoded, vector_type)
 
     def embeddings(self, encoded: Sequence[Encoded], vector_type: VectorType) -> Param:
         """Return several embeddings as one array parameter."""

@@ -12,7 +12,8 @@ nothing leaks to the next user of the connection.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, LiteralString
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, LiteralString
 
 from pgrecall.plan import Access, Plan
 from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Param, Statement
@@ -28,32 +29,50 @@ if TYPE_CHECKING:
 
 ROW = ("id", "content", "metadata", "document_id", "chunk_index", "domain_id", "embedding", "envelope")
 """What every row that is read consists of, in this order; a search puts the distance behind it."""
+_QUERY: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search that lacks only the query's embedding; made once, it serves many queries."""
+
+    text: str
+    args: tuple[object, ...]
+    selection: Selection
+
+    def bind(self, query: Encoded) -> Statement:
+        """Return the statement for *query*, an embedding in pgvector's binary format."""
+        value = self.selection.dialect.embedding(query, self.selection.table.vector_type)
+        return Statement(self.text, tuple(value if arg is _QUERY else arg for arg in self.args))
 
 
 def search(
     selection: Selection,
     plan: Plan,
-    query: Encoded,
     *,
     extras: frozenset[str] = frozenset(),
     max_distance: float | None = None,
-) -> Statement:
+) -> Search:
     """Return the statement that finds the nearest of the selected rows by *plan*.
 
     Args:
         selection: Which rows.
         plan: The way, from the planner.
-        query: The query's embedding in pgvector's binary format.
         extras: Which of ``embedding`` and ``envelope`` to return too.
         max_distance: Rows farther away are left out. Only for the exact way, where it also saves work;
             after an index scan the caller cuts, so that it can tell few from far.
     """
+    statement = _composed(selection, plan, extras, max_distance).compile()
+    return Search(statement.text, statement.args, selection)
+
+
+def _composed(selection: Selection, plan: Plan, extras: frozenset[str], max_distance: float | None) -> Composable:
     table, dialect = selection.table, selection.dialect
     distance = SQL("{embedding} OPERATOR({schema}.{operator}) {query}").format(
         embedding=Identifier(table.columns.embedding),
         schema=Identifier(dialect.vector_schema),
         operator=SQL(table.distance.operator),
-        query=dialect.embedding(query, table.vector_type),
+        query=Param(_QUERY, dialect.embedding_type(table.vector_type)),
     )
     parts = conditions(selection)
     columns = projection(selection, extras)
@@ -64,15 +83,10 @@ def search(
     hidden = [SQL("COALESCE({part}, false)").format(part=part) for part in parts]
     parts = [_settings(plan), *hidden]
     if plan.access is Access.INDEX:
-        return _nearest(table, parts, columns, distance, order=distance, limit=plan.fetch).compile()
+        return _nearest(table, parts, columns, distance, order=distance, limit=plan.fetch)
     # "+ 0": from PostgreSQL 17 on, the order of the inner scan would be taken for granted otherwise.
-    return (
-        SQL("WITH nearest AS MATERIALIZED ({scan}) SELECT * FROM nearest ORDER BY distance + 0 LIMIT {k}")
-        .format(
-            scan=_nearest(table, parts, columns, distance, order=distance, limit=plan.fetch),
-            k=Integer(plan.k),
-        )
-        .compile()
+    return SQL("WITH nearest AS MATERIALIZED ({scan}) SELECT * FROM nearest ORDER BY distance + 0 LIMIT {k}").format(
+        scan=_nearest(table, parts, columns, distance, order=distance, limit=plan.fetch), k=Integer(plan.k)
     )
 
 
@@ -152,11 +166,11 @@ def _read(selection: Selection, extras: frozenset[str], parts: list[Composable],
     )
 
 
-def _exact(plan: Plan, table: Table, parts: list[Composable], columns: Composable, distance: Composable) -> Statement:
+def _exact(plan: Plan, table: Table, parts: list[Composable], columns: Composable, distance: Composable) -> Composable:
     if table.embedding_nullable:
         parts.append(SQL("{c} IS NOT NULL").format(c=Identifier(table.columns.embedding)))
     order = SQL("({distance}) + 0").format(distance=distance)
-    return _nearest(table, parts, columns, distance, order=order, limit=plan.k).compile()
+    return _nearest(table, parts, columns, distance, order=order, limit=plan.k)
 
 
 def _nearest(

@@ -1,0 +1,64 @@
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from pgrecall import __version__
+from pgrecall.cli import app
+from pgrecall.cli.errors import BadUsage, one_line_errors
+from pgrecall.errors import PGRecallError
+
+
+def test_version():
+    result = CliRunner().invoke(app.build(), ["--version"])
+
+    assert (result.exit_code, result.output) == (0, f"pgrecall {__version__}\n")
+
+
+def test_help_names_the_options():
+    result = CliRunner().invoke(app.build(), ["demo", "--help"])
+
+    assert result.exit_code == 0
+    assert all(f"--{name}" in result.output for name in ("docs", "query", "embeddings", "url", "limit", "debug"))
+
+
+def test_the_module_is_the_command():
+    ran = subprocess.run([sys.executable, "-m", "pgrecall", "--version"], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == f"pgrecall {__version__}\n"
+
+
+@pytest.mark.parametrize("part", ["typer", "rich"])
+def test_what_is_missing_is_said_in_one_line(part):
+    script = f"import sys; sys.modules[{part!r}] = None; from pgrecall.cli.app import main; main()"
+    ran = subprocess.run([sys.executable, "-c", script, "--version"], capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 1
+    assert ran.stderr == "pgrecall: the command line needs typer and rich: pip install 'pgrecall[cli]'\n"
+
+
+@pytest.mark.parametrize("framework", ["langchain_core", "llama_index"])
+def test_a_missing_framework_is_named_with_its_extra(framework, tmp_path):
+    (tmp_path / "a.md").write_text("Text.")
+    script = f"import sys; sys.modules[{framework!r}] = None; from pgrecall.cli.app import main; main()"
+    command = [sys.executable, "-c", script, "demo", "--docs", str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert ran.returncode == 1
+    assert f"{framework} is missing: pip install 'pgrecall[langchain,llama-index]'" in ran.stderr
+    assert not (tmp_path / ".pgrecall").exists()
+
+
+@pytest.mark.parametrize(("error", "code"), [(BadUsage("so\n not"), 2), (PGRecallError("so\n not"), 1)])
+def test_errors_are_one_line(capsys, error, code):
+    with pytest.raises(SystemExit) as ended, one_line_errors(debug=False):
+        raise error
+
+    assert ended.value.code == code
+    assert capsys.readouterr().err == "pgrecall: so not\n"
+
+
+def test_debug_lets_errors_through():
+    with pytest.raises(PGRecallError), one_line_errors(debug=True):
+        raise PGRecallError("so")
