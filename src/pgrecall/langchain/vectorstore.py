@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from langchain_core.vectorstores import VectorStore
-
 from pgrecall import portal
 from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
-from pgrecall.langchain.documents import document_parts, embedded_batch, text_parts, to_document
-from pgrecall.langchain.keywords import Search, refuse_unknown
+from pgrecall.langchain.documents import document_parts, embedded_batch, text_parts
+from pgrecall.langchain.keywords import refuse_unknown
+from pgrecall.langchain.searching import SearchMethods
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,12 +24,11 @@ if TYPE_CHECKING:
     from pgrecall.collection.opening import ClientLike, CollectionLike
     from pgrecall.filters import Filter
     from pgrecall.langchain.documents import Part
-    from pgrecall.records import Match
 
 _CONSTRUCTOR: Final = ("collection", "url", "client", "domain")
 
 
-class PGRecallVectorStore(VectorStore):
+class PGRecallVectorStore(SearchMethods):
     """LangChain's vector store over a pgrecall collection.
 
     The table is made at the first write, with the dimensions that the embedding model gives; until then
@@ -65,16 +63,6 @@ class PGRecallVectorStore(VectorStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self._collection!r}>"
-
-    @property
-    def embeddings(self) -> Embeddings:
-        """The embedding model."""
-        return self._embedding
-
-    @property
-    def collection(self) -> Collection:
-        """The collection; ``collection.asynchronous`` is its asynchronous form."""
-        return self._collection
 
     def close(self) -> None:
         """Close the connections, unless the client or collection was passed in and is the caller's."""
@@ -211,77 +199,6 @@ class PGRecallVectorStore(VectorStore):
         await self._write_to(kwargs).asynchronous.delete(ids, filter=filter)
         return True
 
-    # -- reading ------------------------------------------------------------------------------------
-
-    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Return the documents with these ids, in the same order, without those that do not exist."""
-        return [to_document(record) for record in self._collection.get(ids) if record is not None]
-
-    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Return the documents with these ids; see `get_by_ids`."""
-        return [to_document(record) for record in await self._collection.asynchronous.get(ids) if record is not None]
-
-    def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """Return the k documents most similar to *query*, best first.
-
-        Args:
-            query: The text to embed and search with.
-            k: Documents wanted; fewer come back only if fewer pass the filter.
-            **kwargs: ``filter``, ``domain``, ``score_threshold`` (relevance), and the fields of
-                `SearchOptions`.
-
-        Raises:
-            ConfigError: A keyword is not known.
-            FilterError: The filter is malformed.
-        """
-        return _documents(self._search(self._embedding.embed_query(query), k, kwargs))
-
-    async def asimilarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """Return the k documents most similar to *query*; see `similarity_search`."""
-        return _documents(await self._asearch(await self._embedding.aembed_query(query), k, kwargs))
-
-    def similarity_search_by_vector(self, embedding: Sequence[float], k: int = 4, **kwargs: Any) -> list[Document]:
-        """Return the k documents most similar to *embedding*; see `similarity_search`."""
-        return _documents(self._search(embedding, k, kwargs))
-
-    async def asimilarity_search_by_vector(
-        self, embedding: Sequence[float], k: int = 4, **kwargs: Any
-    ) -> list[Document]:
-        """Return the k documents most similar to *embedding*; see `similarity_search`."""
-        return _documents(await self._asearch(embedding, k, kwargs))
-
-    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
-        """Return the k most similar documents with their distances; a smaller one is more similar."""
-        return _distances(self._search(self._embedding.embed_query(query), k, kwargs))
-
-    async def asimilarity_search_with_score(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Return the k most similar documents with their distances; a smaller one is more similar."""
-        return _distances(await self._asearch(await self._embedding.aembed_query(query), k, kwargs))
-
-    def similarity_search_with_score_by_vector(
-        self, embedding: Sequence[float], k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Return the k most similar documents with their distances; a smaller one is more similar."""
-        return _distances(self._search(embedding, k, kwargs))
-
-    async def asimilarity_search_with_score_by_vector(
-        self, embedding: Sequence[float], k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        """Return the k most similar documents with their distances; a smaller one is more similar."""
-        return _distances(await self._asearch(embedding, k, kwargs))
-
-    def _similarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        return _relevances(self._search(self._embedding.embed_query(query), k, kwargs))
-
-    async def _asimilarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        return _relevances(await self._asearch(await self._embedding.aembed_query(query), k, kwargs))
-
     # -- making -------------------------------------------------------------------------------------
 
     @classmethod
@@ -349,27 +266,3 @@ class PGRecallVectorStore(VectorStore):
             embeddings = await self._embedding.aembed_documents(part.texts)
             written += (await collection.upsert(part.batch(embeddings))).ids
         return written
-
-    def _search(self, embedding: Sequence[float], k: int, keywords: dict[str, Any]) -> list[Match]:
-        search = Search.of(self._collection, keywords)
-        return search.collection.search(
-            embedding, k, filter=search.filter, score_threshold=search.score_threshold, options=search.options
-        )
-
-    async def _asearch(self, embedding: Sequence[float], k: int, keywords: dict[str, Any]) -> list[Match]:
-        search = Search.of(self._collection, keywords)
-        return await search.collection.asynchronous.search(
-            embedding, k, filter=search.filter, score_threshold=search.score_threshold, options=search.options
-        )
-
-
-def _documents(matches: list[Match]) -> list[Document]:
-    return [to_document(match) for match in matches]
-
-
-def _distances(matches: list[Match]) -> list[tuple[Document, float]]:
-    return [(to_document(match), match.distance) for match in matches]
-
-
-def _relevances(matches: list[Match]) -> list[tuple[Document, float]]:
-    return [(to_document(match), match.relevance) for match in matches]
