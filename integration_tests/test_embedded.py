@@ -396,9 +396,7 @@ class TestCrashes:
     def test_backend_that_outlives_the_server_is_ended(self, path):
         async def compute(server):
             connection = await asyncpg.connect(server.url)
-            endless = asyncio.ensure_future(
-                connection.fetchval("SELECT count(*) FROM generate_series(1, 1e9)")
-            )
+            endless = asyncio.ensure_future(connection.fetchval("SELECT count(*) FROM generate_series(1, 1e9)"))
             await asyncio.sleep(0.2)
             kill_server(path)
             again = await asyncio.to_thread(embedded.start, path)

@@ -12,6 +12,8 @@ from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import PGRecallError
 from pgrecall.plan import Plan
 from pgrecall.records import Match, Page, Record, RecordBatch, UpsertResult
+from pgrecall.scope import Scope
+from pgrecall.table import Server, VectorIndex
 
 __version__ = "0.1.0"
 
@@ -33,7 +35,10 @@ __all__ = [
     "PoolConfig",
     "Record",
     "RecordBatch",
+    "Scope",
     "SearchOptions",
+    "Server",
     "UpsertResult",
+    "VectorIndex",
     "VectorType",
 ]

@@ -150,7 +150,7 @@ class Match:
 
     @property
     def relevance(self) -> float:
-        """The score within [0, 1]: cut off below 0 (cosine of opposite directions) and above 1."""
+        """The score, cut off below 0 (cosine of opposite directions) and above 1."""
         return min(1.0, max(0.0, self.score))
 
 

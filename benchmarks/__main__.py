@@ -1,0 +1,38 @@
+"""``python -m benchmarks``: lists the questions; ``python -m benchmarks <question>``: answers one."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+QUESTIONS = {
+    "foundation": "How close is the engine to raw asyncpg, and how far ahead of its peers?",
+}
+"""Name of a question, which is the module with its `add_arguments` and `main`, and what it asks."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Answer the question that is named on the command line, or list them all."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measurements of pgrecall, one a question.",
+        epilog="\n".join(f"  {name:12} {asks}" for name, asks in QUESTIONS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("question", nargs="?", choices=QUESTIONS, help="which one to answer")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="its options; --help lists them")
+    chosen = parser.parse_args(arguments)
+    if chosen.question is None:
+        parser.print_help()
+        return 0
+    question = importlib.import_module(f"benchmarks.{chosen.question}")
+    options = argparse.ArgumentParser(
+        prog=f"python -m benchmarks {chosen.question}", description=QUESTIONS[chosen.question]
+    )
+    question.add_arguments(options)
+    return question.main(options.parse_args(chosen.rest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

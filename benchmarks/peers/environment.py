@@ -1,0 +1,51 @@
+"""The environment in which the peers are installed: made on first use, kept in the user's cache directory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+REQUIREMENTS = (
+    "vecs==0.4.5",
+    "langchain-postgres==0.0.19",
+    "llama-index-vector-stores-postgres==0.9.0",
+    "sqlalchemy<2.1",
+    "psycopg2-binary",
+    "asyncpg",
+    "numpy",
+)
+_MADE = ".made"
+
+
+def default_directory() -> Path:
+    """Return where the environment is unless said otherwise; another one for each set of requirements."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    digest = hashlib.sha256("\n".join(REQUIREMENTS).encode()).hexdigest()[:10]
+    return cache / "pgrecall-benchmarks" / f"peers-{version}-{digest}"
+
+
+def interpreter(directory: Path | None) -> Path:
+    """Return the Python of the environment in *directory*, which is made if it is missing.
+
+    Raises:
+        RuntimeError: The peers could not be installed.
+    """
+    directory = (directory or default_directory()).absolute()
+    python = directory / "bin" / "python"
+    if (directory / _MADE).exists():
+        return python
+    print(f"  installing the peers into {directory} (a minute or two, once)", flush=True)
+    shutil.rmtree(directory, ignore_errors=True)
+    venv.create(directory, with_pip=True)
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the peers could not be installed: {done.stderr.strip()[-2_000:]}")
+    (directory / _MADE).touch()
+    return python

@@ -1,0 +1,86 @@
+"""llama-index-vector-stores-postgres: PGVectorStore with JSONB metadata."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from collections.abc import Callable
+
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
+from llama_index.core.vector_stores.types import VectorStoreQuery
+from llama_index.vector_stores.postgres import PGVectorStore
+
+from benchmarks.peers.rows import Answers, Rows, dialect, execute, hnsw, time_each_async
+
+_NAME = "peer_llama"
+_TABLE = f"data_{_NAME}"
+# One of its own rows is the pattern for those that are written by hand: only id and metadata differ.
+_FILL = """
+    INSERT INTO {table} (node_id, text, embedding, metadata_)
+    SELECT source.id, source.content, source.embedding,
+           pattern.metadata_ || source.metadata || jsonb_build_object('_node_content',
+               ((pattern.metadata_ ->> '_node_content')::jsonb
+                || jsonb_build_object('id_', source.id, 'metadata', source.metadata))::text)
+    FROM {source} AS source, (SELECT metadata_ FROM {table} LIMIT 1) AS pattern
+"""
+
+
+class Peer:
+    """A store of LlamaIndex's own integration."""
+
+    version = importlib.metadata.version("llama-index-vector-stores-postgres")
+    upserts = False
+
+    def __init__(self, url: str, dimensions: int) -> None:
+        self._url = url
+        self._dimensions = dimensions
+        self._store = self._open(None)
+
+    def load(self, rows: Rows) -> Callable[[], None]:
+        """Return what writes *rows*."""
+        columns = zip(rows.ids, rows.contents, rows.metadatas, rows.embeddings, strict=True)
+        nodes = [
+            TextNode(
+                id_=id,
+                text=text,
+                metadata=metadata,
+                embedding=vector,
+                relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=id.rpartition(":")[0] or id)},
+            )
+            for id, text, metadata, vector in columns
+        ]
+        return lambda: self._store.add(nodes)
+
+    def fill(self, source: str) -> None:
+        """Replace what is there by all rows of *source*, and index them."""
+        execute(
+            self._url,
+            f"CREATE TABLE peer_pattern AS SELECT max(id) AS last FROM {_TABLE}",
+            _FILL.format(table=_TABLE, source=source),
+            f"DELETE FROM {_TABLE} WHERE id <= (SELECT last FROM peer_pattern)",
+            "DROP TABLE peer_pattern",
+            hnsw(_TABLE, "embedding"),
+            f"VACUUM ANALYZE {_TABLE}",
+        )
+
+    def searcher(self, k: int, ef_search: int | None) -> Callable[[list[list[float]]], Answers]:
+        """Return what runs all queries; without options it sets no ef_search, and the server's is 40."""
+        store = self._open(ef_search)
+
+        async def search(query: list[float]) -> list[str]:
+            found = await store.aquery(VectorStoreQuery(query_embedding=query, similarity_top_k=k))
+            return [node.node_id for node in found.nodes]
+
+        runner = asyncio.Runner()
+        return lambda queries: runner.run(time_each_async(queries, search))
+
+    def _open(self, ef_search: int | None) -> PGVectorStore:
+        return PGVectorStore.from_params(
+            connection_string=dialect(self._url, "psycopg2"),
+            async_connection_string=dialect(self._url, "asyncpg"),
+            table_name=_NAME,
+            embed_dim=self._dimensions,
+            use_jsonb=True,
+            hnsw_kwargs=None if ef_search is None else {"hnsw_ef_search": ef_search},
+            perform_setup=ef_search is None,
+        )

