@@ -42,7 +42,7 @@ def interpreter(directory: Path | None) -> Path:
         return python
     print(f"  installing the peers into {directory} (a minute or two, once)", flush=True)
     shutil.rmtree(directory, ignore_errors=True)
-    venv.create(directory, with_pip=True)
+    venv.create(directory, with_pip=True, symlinks=os.name != "nt")
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
