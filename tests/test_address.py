@@ -1,7 +1,5 @@
 """Where the database is, and that its password is never shown."""
 
-import traceback
-
 import pytest
 
 from pgrecall import AsyncClient, Client
@@ -75,7 +73,10 @@ def test_resolve_names_the_variable_that_is_wrong(monkeypatch):
 def test_resolve_of_a_malformed_url_is_an_error_that_does_not_show_it(url):
     with pytest.raises(ConfigError) as caught:
         resolve(url)
-    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    error = caught.value
+    while error is not None:
+        assert SECRET not in f"{error} {error!r}"
+        error = error.__cause__
 
 
 @pytest.mark.parametrize(
@@ -105,13 +106,13 @@ def test_clients_do_not_show_the_password(url):
     ],
 )
 def test_a_password_that_is_not_encoded_is_refused_or_hidden(url):
+    shown = []
     try:
-        address = resolve(url)
+        shown += map("{0!r} {0}".format, [resolve(url)])
     except ConfigError as error:
-        assert SECRET not in str(error)
-    else:
-        assert SECRET not in f"{address!r}{address}"
-        assert "12" not in f"{address!r}{address}"
+        shown += [str(error)]
+    assert SECRET not in shown[0]
+    assert "12" not in shown[0]
 
 
 def test_several_hosts_are_taken_as_the_driver_takes_them():

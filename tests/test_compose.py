@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgrecall.sql.compose import SQL, Composed, Identifier, Integer, Literal, Param, Statement
-from pgrecall.sql.names import index_name
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), min_size=1)
 
@@ -81,16 +80,3 @@ def test_literal_is_quoted_whatever_standard_conforming_strings_says(value, text
 def test_literal_refuses_nul():
     with pytest.raises(ValueError, match="NUL"):
         Literal("\x00")
-
-
-@given(NAMES)
-def test_index_name_fits_into_63_bytes_and_depends_on_the_table(name):
-    found = index_name(name, "document_idx")
-    assert 0 < len(found.encode()) <= 63
-    assert found == index_name(name, "document_idx")
-
-
-def test_index_names_of_two_long_tables_differ():
-    long = "x" * 63
-    assert index_name(long, "document_idx") != index_name(long, "metadata_idx")
-    assert index_name(long, "metadata_idx") != index_name("x" * 62, "metadata_idx")

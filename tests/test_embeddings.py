@@ -64,7 +64,7 @@ def test_matrix_of_bits_is_zeros_and_ones(bits):
 
 @pytest.mark.parametrize("bits", [[2, 0, 0], [0.5, 0, 0], [-1, 0, 0], [256, 0, 1], [257, 0, 1]])
 def test_matrix_of_anything_but_bits_for_a_bit_column_is_an_error(bits):
-    with pytest.raises(RecordError, match="record 0.*only 0 and 1"):
+    with pytest.raises(RecordError, match=r"record 0.*only 0 and 1"):
         matrix([bits], vector_type="bit", distance="hamming")
 
 
@@ -80,7 +80,7 @@ def test_matrix_names_the_row_of_another_length(length):
 
 
 def test_matrix_whose_rows_are_all_of_another_length_is_an_error():
-    with pytest.raises(DimensionMismatch, match="record 0.* 2 dimensions, but 3"):
+    with pytest.raises(DimensionMismatch, match=r"record 0.* 2 dimensions, but 3"):
         matrix(np.ones((5, 2)))
 
 
@@ -93,12 +93,12 @@ def test_matrix_without_wanted_dimensions_takes_those_of_the_first():
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39, -1e39])
 @pytest.mark.parametrize("container", [list, np.array])
 def test_matrix_names_the_row_that_float32_cannot_hold(value, container):
-    with pytest.raises(RecordError, match="record 1.*NaN, infinity"):
+    with pytest.raises(RecordError, match=r"record 1.*NaN, infinity"):
         matrix(container([[1.0, 2.0, 3.0], [1.0, value, 3.0]]))
 
 
 def test_matrix_for_halfvec_names_the_row_that_overflows():
-    with pytest.raises(RecordError, match="record 1.*halfvec cannot hold"):
+    with pytest.raises(RecordError, match=r"record 1.*halfvec cannot hold"):
         matrix([[1, 2, 3], [1, 70_000, 3]], vector_type="halfvec")
 
 
@@ -108,12 +108,12 @@ def test_matrix_of_an_integer_beyond_every_float_is_an_error():
 
 
 def test_matrix_with_a_zero_row_under_cosine_is_an_error():
-    with pytest.raises(RecordError, match="record 1.*zero vector"):
+    with pytest.raises(RecordError, match=r"record 1.*zero vector"):
         matrix([[1, 2, 3], [0, 0, 0]], distance="cosine")
 
 
 def test_matrix_with_a_row_that_halfvec_rounds_to_zero_is_an_error_under_cosine():
-    with pytest.raises(RecordError, match="record 0.*zero vector"):
+    with pytest.raises(RecordError, match=r"record 0.*zero vector"):
         matrix([[1e-9, 0, 0]], vector_type="halfvec", distance="cosine")
 
 

@@ -1,6 +1,6 @@
 """JSON for jsonb: what it holds round trips, what it cannot hold is an error with a name."""
 
-import datetime
+import datetime as dt
 import enum
 import math
 import uuid
@@ -31,8 +31,8 @@ def test_loads_inverts_dumps(value):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (datetime.date(2024, 2, 29), '"2024-02-29"'),
-        (datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC), '"2024-02-29T12:00:00+00:00"'),
+        (dt.date(2024, 2, 29), '"2024-02-29"'),
+        (dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC), '"2024-02-29T12:00:00+00:00"'),
         (uuid.UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
         (Decimal("1.10"), "1.10"),
         (Decimal("1E+3"), "1000"),

@@ -1,6 +1,6 @@
 """Filters: a mapping to nodes, or an error that names the part."""
 
-import datetime
+import datetime as dt
 import math
 
 import pytest
@@ -99,7 +99,7 @@ def test_parse_of_a_thousand_and_one_keys_is_an_error():
 
 
 def test_parse_writes_dates_as_json_does():
-    assert parse({"day": datetime.date(2024, 2, 29)}).json == b'"2024-02-29"'
+    assert parse({"day": dt.date(2024, 2, 29)}).json == b'"2024-02-29"'
 
 
 def test_a_key_prints_as_its_path():

@@ -18,7 +18,9 @@ HERE = [1.0, 2.0, 3.0]
 
 
 def rows(*records, scope=ACME, **changes):
-    return prepare(as_records(records), table(**changes), scope)
+    prepared, ids = prepare(as_records(records), table(**changes), scope)
+    prepared.finish()
+    return prepared, ids
 
 
 def changed(ids, *, embeddings=None, contents=None, metadatas=None, **changes):
@@ -248,7 +250,7 @@ def test_prepare_changes_of_another_length_is_an_error(given):
     ],
 )
 def test_batch_whose_columns_differ_in_length_is_an_error(columns):
-    with pytest.raises(ConfigError, match="entries|sequence"):
+    with pytest.raises(ConfigError, match=r"entries|sequence"):
         RecordBatch(embeddings=np.ones((2, 3)), **columns)
 
 

@@ -24,7 +24,12 @@ def check_identifier(name: object, what: str) -> str:
     if not isinstance(name, str) or not name or "\x00" in name:
         msg = f"{what} must be a non-empty string without NUL, not {name!r}"
         raise ConfigError(msg)
-    if len(name.encode()) > MAX_IDENTIFIER_BYTES:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        msg = f"{what} {name!r} holds a lone surrogate, which is not valid Unicode"
+        raise ConfigError(msg) from None
+    if size > MAX_IDENTIFIER_BYTES:
         msg = f"{what} {name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes, the most that PostgreSQL keeps"
         raise ConfigError(msg)
     return name
@@ -63,7 +68,7 @@ class Columns:
 
     def __post_init__(self) -> None:
         names = self.mapping()
-        for logical, name in names.items():
+        for logical, name in {"id": self.id, "embedding": self.embedding, **names}.items():
             check_identifier(name, f"column {logical}")
         if len(set(names.values())) != len(names):
             msg = f"two columns have the same name: {sorted(names.values())}"

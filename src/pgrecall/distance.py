@@ -107,12 +107,17 @@ class Distance(enum.StrEnum):
         return 1.0 / (1.0 + distance)
 
     def distance_of(self, score: float) -> float:
-        """Return the largest distance whose score is at least *score*: the inverse of `score`."""
+        """Return a distance that nothing with at least this *score* exceeds: the inverse of `score`.
+
+        It is a little larger than the inverse, whose rounding would leave out what lies on the border.
+        """
         if self in (Distance.COSINE, Distance.JACCARD):
-            return 1.0 - score
-        if self is Distance.INNER_PRODUCT:
-            return -score
-        return math.inf if score <= 0 else 1.0 / score - 1.0
+            distance = 1.0 - score
+        elif self is Distance.INNER_PRODUCT:
+            distance = -score
+        else:
+            distance = math.inf if score <= 0 else 1.0 / score - 1.0
+        return distance + 1e-12 * (1.0 + abs(distance))
 
 
 _SYNONYMS: Final[Mapping[str, str]] = {

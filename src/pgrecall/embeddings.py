@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -17,6 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pgrecall.records import Embedding
+
+
+# Squared lengths between which single precision neither rounds to zero nor overflows.
+_LEAST: Final = 1e-30
+_MOST: Final = 1e37
 
 
 def as_matrix(
@@ -47,7 +51,8 @@ def as_matrix(
     if dimensions is not None and len(matrix) and matrix.shape[1] != dimensions:
         raise DimensionMismatch(_mismatch(describe(0), matrix.shape[1], dimensions))
     if vector_type is VectorType.BIT:
-        bits = matrix.astype(np.uint8)
+        with np.errstate(invalid="ignore"):
+            bits = matrix.astype(np.uint8)
         _refuse(np.not_equal(bits, matrix) | np.greater(bits, 1), describe, "must hold only 0 and 1 for a bit column")
         return bits
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -58,6 +63,7 @@ def as_matrix(
         f"has NaN, infinity, or a number that {vector_type.value} cannot hold",
     )
     if distance is Distance.COSINE and len(numbers):
+        _refuse_extreme(numbers, describe)
         _refuse(
             ~numbers.any(axis=1, keepdims=True),
             describe,
@@ -78,12 +84,20 @@ def as_vector(
         DimensionMismatch: It has another length.
         RecordError: See `as_matrix`.
     """
-    if vector_type is VectorType.VECTOR and isinstance(embedding, np.ndarray) and embedding.shape == (dimensions,):
-        vector = embedding.astype(np.float32, copy=False)
-        # A finite and positive square of the length is proof that nothing is wrong; all else is looked at closely.
-        if vector.dtype.kind == "f" and 0.0 < float(np.dot(vector, vector)) < math.inf:
+    if vector_type is VectorType.VECTOR:
+        vector = _plain(embedding)
+        # An ordinary length is proof that nothing is wrong; all else is looked at closely.
+        if vector is not None and vector.shape == (dimensions,) and _LEAST < float(np.dot(vector, vector)) < _MOST:
             return vector
     return as_matrix([embedding], dimensions, vector_type, distance, lambda _: "query")[0]
+
+
+def _plain(embedding: Embedding) -> NDArray[np.float32] | None:
+    if isinstance(embedding, np.ndarray):
+        return embedding.astype(np.float32, copy=False) if embedding.dtype.kind == "f" else None
+    if isinstance(embedding, list) and set(map(type, embedding)) <= {float, int}:
+        return np.array(embedding, np.float32)
+    return None
 
 
 def _stack(
@@ -134,6 +148,13 @@ def _first_fault(
 
 def _mismatch(name: str, found: int, wanted: int) -> str:
     return f"{name}: the embedding has {found} dimensions, but {wanted} are expected; was another model used?"
+
+
+def _refuse_extreme(numbers: NDArray[Any], describe: Callable[[int], str]) -> None:
+    """Raise for lengths whose square single precision cannot hold, in which pgvector computes cosine distance."""
+    squares = np.einsum("ij,ij->i", numbers, numbers, dtype=np.float64)
+    faults = (squares > 0) & ((squares < _LEAST) | (squares > _MOST))
+    _refuse(faults[:, np.newaxis], describe, "is too short or too long for cosine distance; scale it to length 1")
 
 
 def _refuse(faults: Any, describe: Callable[[int], str], why: str) -> None:

@@ -70,7 +70,7 @@ class IndexBuildError(PGRecallError):
     """An index could not be built.
 
     Attributes:
-        index: Name of the index.
+        index: What was to be built, such as ``HNSW on public.docs``.
     """
 
     def __init__(self, message: str, *, index: str) -> None:

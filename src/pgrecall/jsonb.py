@@ -37,7 +37,11 @@ def dumps(value: Any) -> bytes:
     except orjson.JSONEncodeError:
         # Find out what it was; integers above 64 bits are the one case that only orjson refuses.
         _check(value, "", 0)
-        return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False).encode()
+        try:
+            return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False).encode()
+        except ValueError as error:  # Python writes integers of up to 4,300 digits
+            msg = f"a number is too long: {error}"
+            raise JSONValueError(msg) from None
     # orjson writes NaN as null and NUL as an escape that jsonb refuses. Both are rare, so look closer
     # only where the text could hold one.
     if b"null" in encoded or b"\\u0000" in encoded:

@@ -73,6 +73,9 @@ class RecordBatch:
     envelopes: Sequence[Mapping[str, Any] | None] | None = None
 
     def __post_init__(self) -> None:
+        if not hasattr(self.embeddings, "__len__") or getattr(self.embeddings, "ndim", 1) == 0:
+            msg = f"embeddings must be an array or a sequence of embeddings, not {type(self.embeddings).__name__}"
+            raise ConfigError(msg)
         count = len(self.embeddings)
         for column in fields(self):
             value = getattr(self, column.name)

@@ -8,6 +8,8 @@ from typing import Final
 from pgrecall.errors import ConfigError
 
 DEFAULT_DOMAIN: Final = "default"
+# Domain and id together must fit a B-tree entry.
+MAX_DOMAIN_BYTES: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,11 @@ class Scope:
         Raises:
             ConfigError: *domain* is not a non-empty string. A missing tenant is never "all tenants".
         """
-        if not isinstance(domain, str) or not domain or "\x00" in domain:
+        if not isinstance(domain, str) or not domain or "\x00" in domain or not _fits(domain):
             msg = (
-                f"domain must be a non-empty string without NUL, not {domain!r}; to work on all domains "
-                "say so with all_domains()"
+                f"domain must be a non-empty string of at most {MAX_DOMAIN_BYTES} bytes without NUL, not "
+                f"{domain!r:.80}; "
+                "to work on all domains say so with all_domains()"
             )
             raise ConfigError(msg)
         return cls(domain)
@@ -49,3 +52,10 @@ class Scope:
 
     def __str__(self) -> str:
         return "all domains" if self.domain is None else f"domain {self.domain!r}"
+
+
+def _fits(domain: str) -> bool:
+    try:
+        return len(domain.encode()) <= MAX_DOMAIN_BYTES
+    except UnicodeEncodeError:
+        return False

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pgrecall.errors import SchemaError
+from pgrecall.scope import DEFAULT_DOMAIN
+
 if TYPE_CHECKING:
     from pgrecall.config import Columns
     from pgrecall.distance import Distance, VectorType
+    from pgrecall.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +72,7 @@ class VectorIndex:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
     """A table that holds a collection.
 
@@ -108,6 +112,20 @@ class Table:
     def qualified_name(self) -> str:
         """The name for messages."""
         return f"{self.schema}.{self.name}"
+
+    def check_scope(self, scope: Scope) -> None:
+        """Raise `SchemaError` where this table cannot keep *scope*: it has no column for domains.
+
+        The rows of such a table are the default domain's, and no other's.
+        """
+        if self.columns.domain_id is None and scope.domain not in (None, DEFAULT_DOMAIN):
+            msg = f"{self.qualified_name} has no column for domains, so it cannot keep {scope} apart"
+            raise SchemaError(msg)
+
+    def takes_the_same_rows(self, other: Table) -> bool:
+        """Whether rows that were checked and encoded for this table fit *other* too."""
+        mine = (self.columns, self.id_type, self.vector_type, self.dimensions, self.distance)
+        return mine == (other.columns, other.id_type, other.vector_type, other.dimensions, other.distance)
 
     def usable_index(self) -> VectorIndex | None:
         """Return the index that a search by this table's distance can use, HNSW before IVFFlat."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pgrecall import portal
 from pgrecall.collection import ingest
 from pgrecall.collection.client import AsyncClient
+from pgrecall.config import check_range
 from pgrecall.records import RecordBatch
 from pgrecall.scope import DEFAULT_DOMAIN
 
@@ -139,6 +140,7 @@ class Collection:
         """See `AsyncCollection.upsert`; a generator is run in the caller's own thread."""
         if isinstance(records, RecordBatch | list | tuple | AsyncIterable):
             return portal.call(self.asynchronous.upsert(records, batch_size=batch_size))
+        check_range(batch_size, "batch_size", 1, ingest.MAX_BATCH)
         tally = ingest.Tally()
         for batch in ingest.batches(records, batch_size):
             tally.add(portal.call(self.asynchronous.upsert(batch, batch_size=batch_size)))

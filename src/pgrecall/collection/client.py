@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-import asyncpg
-
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.collection.handle import Handle
 from pgrecall.collection.schema import ensure_table
@@ -19,6 +17,8 @@ from pgrecall.sql import ddl
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
+
+    import asyncpg
 
     from pgrecall.postgres import Session
     from pgrecall.table import Server
@@ -57,9 +57,6 @@ class AsyncClient:
         if connection is not None:
             if url is not None or pool is not None:
                 msg = "pass either a URL (and a PoolConfig) or a connection of your own, not both"
-                raise ConfigError(msg)
-            if not isinstance(connection, asyncpg.Connection | asyncpg.Pool | asyncpg.pool.PoolConnectionProxy):
-                msg = f"connection must be an asyncpg Connection or Pool, not {type(connection).__name__}"
                 raise ConfigError(msg)
             self._database = Database(LentSource(connection))
         else:
@@ -115,10 +112,8 @@ class AsyncClient:
             ConfigError: Nobody has said how many dimensions it should have.
         """
         config = _config(config, dimensions)
-        if await self._table_exists(config):
-            msg = f"there is a table {config.schema}.{config.name} already; open it with get_or_create_collection()"
-            raise CollectionExists(msg)
-        return await self.get_or_create_collection(config, domain=domain)
+        await ensure_table(self._database, config, config.dimensions, new=True)
+        return self.collection(config, domain=domain)
 
     async def get_collection(self, config: CollectionConfig | str, *, domain: str = DEFAULT_DOMAIN) -> AsyncCollection:
         """Return a handle on a collection that exists: one of ours, or any table that fits the configuration.

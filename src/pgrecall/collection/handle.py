@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pgrecall.collection.schema import ensure_table
+from pgrecall.collection.schema import ensure_table, new_table
 from pgrecall.errors import CollectionNotFound
 from pgrecall.postgres import catalog
 from pgrecall.sql.selection import Selection
@@ -109,6 +109,15 @@ class Handle:
     def selection(self, session: Session, table: Table, filter: Filter | None = None) -> Selection:
         """Return the rows in scope that pass *filter*, as *session* reads and writes them."""
         return Selection(table, self.scope, session.dialect, filter)
+
+    async def planned_table(self, dimensions: int) -> Table:
+        """Return the table, or, where it does not exist, what it would be if it were made now."""
+
+        async def work(session: Session) -> Table:
+            table = await self.table(session)
+            return table or new_table(self.config, dimensions, session.dialect.vector_schema)
+
+        return await self.run(work)
 
     async def made_table(self, dimensions: int | None) -> Table:
         """Return the table, made if it is missing; see `schema.ensure_table`."""

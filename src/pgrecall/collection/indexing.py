@@ -79,18 +79,19 @@ async def _build(handle: Handle, session: Session, index: Index, *, replace: boo
                 f"{table.qualified_name} has the index {present[0].name}; pass replace=True to put another in its place"
             )
             raise SchemaError(msg)
-    name = _free_name(table, ddl.vector_index_name(table, index))
     try:
-        await session.execute(ddl.create_vector_index(table, index, name, lists, session.dialect))
+        await session.execute(ddl.create_vector_index(table, index, lists, session.dialect))
     except asyncpg.InsufficientPrivilegeError as error:
         msg = f"role {session.server.user!r} may not index {table.qualified_name}: only its owner may ({error})"
         raise PermissionDenied(msg) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        msg = f"index {name} could not be built: {error}; what is left of it is removed by the next call"
-        raise IndexBuildError(msg, index=name) from error
+        what = f"{type(index).__name__} on {table.qualified_name}"
+        msg = f"{what} could not be built: {error}; what is left of it is removed by the next call"
+        raise IndexBuildError(msg, index=what) from error
     await _drop(session, table, present)
     await session.execute(ddl.analyze(table))
-    return next(built for built in (await _current(handle, session)).indexes if built.name == name)
+    before = {old.name for old in table.indexes}
+    return next(built for built in (await _current(handle, session)).indexes if built.name not in before)
 
 
 async def _current(handle: Handle, session: Session) -> Table:
@@ -149,12 +150,6 @@ def _check(table: Table, index: Index) -> None:
 _IVFFLAT_CLASSES: Final = frozenset(
     f"{kind}_{distance}_ops" for kind in ("vector", "halfvec") for distance in ("cosine", "l2", "ip")
 ) | {"bit_hamming_ops"}
-
-
-def _free_name(table: Table, name: str) -> str:
-    """Return *name*, or a variation of it where an index that is to be replaced has it."""
-    taken = {index.name for index in table.indexes if index.valid}
-    return name if name not in taken else f"{name[:60]}_2"
 
 
 def _require_direct(session: Session) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncpg import exceptions as pg
@@ -16,7 +17,7 @@ from pgrecall.sql import dml
 from pgrecall.sql.dialect import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
@@ -96,15 +97,36 @@ async def _gathered(records: AsyncIterable[Record], size: int) -> AsyncIterator[
 async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int) -> UpsertResult:
     if not len(batch):
         return UpsertResult(ids=[], inserted=0, updated=0, unchanged=0)
-    table = await handle.made_table(_dimensions(batch))
-    rows, ids = prepare(batch, table, handle.scope)
+    table, rows, ids = await _checked(handle, batch)
     inserted = updated = 0
-    for part in _parts(rows, batch_size):
-        counts = await _write(handle, table, part)
+    parts = _parts(rows, batch_size)
+    part = next(parts)
+    part.finish()
+    while part is not None:
+        following = next(parts, None)
+        # While the server takes one batch, the next is encoded and hashed.
+        ahead = None if following is None else asyncio.create_task(asyncio.to_thread(following.finish))
+        try:
+            counts = await _write(handle, table, part)
+        finally:
+            if ahead is not None:
+                await ahead
         inserted, updated = inserted + counts[0], updated + counts[1]
+        part = following
     if inserted:
         handle.knowledge.forget_estimates()
     return UpsertResult(ids=ids, inserted=inserted, updated=updated, unchanged=len(rows) - inserted - updated)
+
+
+async def _checked(handle: Handle, batch: RecordBatch) -> tuple[Table, Rows, list[str]]:
+    """Return the table, made if it is missing, and *batch* as its rows; a batch with a fault makes no table."""
+    dimensions = _dimensions(batch)
+    planned = await handle.planned_table(dimensions)
+    rows, ids = prepare(batch, planned, handle.scope)
+    table = await handle.made_table(planned.dimensions)
+    if table is not planned and not planned.takes_the_same_rows(table):
+        rows, ids = prepare(batch, table, handle.scope)
+    return table, rows, ids
 
 
 def _parts(rows: Rows, size: int) -> Iterator[Rows]:
@@ -115,11 +137,10 @@ def _parts(rows: Rows, size: int) -> Iterator[Rows]:
 def _dimensions(batch: RecordBatch) -> int:
     """Return how many dimensions the first embedding has."""
     first = batch.embeddings[0]
-    try:
-        return len(first)  # pyright: ignore[reportArgumentType] - None and numbers are what the except is for
-    except TypeError:
+    if isinstance(first, str | bytes) or not hasattr(first, "__len__"):
         msg = f"record 0: the embedding must be a list or array of numbers, not {type(first).__name__}"
-        raise RecordError(msg) from None
+        raise RecordError(msg)
+    return len(first)  # pyright: ignore[reportArgumentType] - it has a length
 
 
 async def _write(handle: Handle, table: Table, rows: Rows) -> tuple[int, int]:
@@ -132,10 +153,10 @@ async def _write(handle: Handle, table: Table, rows: Rows) -> tuple[int, int]:
             await _insert_new(session, table, rows)
             return len(rows), 0
         new, changed = await _sort_out(session, table, rows)
-        inserted, updated = await _insert_new(session, table, new)
+        inserted = await _insert_new(session, table, new) if len(new) else 0
+        updated = 0
         for part in _parts(changed, _STATEMENT_ROWS):
-            counts = await _insert(session, table, part)
-            inserted, updated = inserted + counts[0], updated + counts[1]
+            updated += await _insert(session, table, part)
         return inserted, updated
 
     return await handle.transaction(work)
@@ -143,54 +164,54 @@ async def _write(handle: Handle, table: Table, rows: Rows) -> tuple[int, int]:
 
 async def _sort_out(session: Session, table: Table, rows: Rows) -> tuple[Rows, Rows]:
     """Return the rows that are new, and those that are there and differ."""
-    domains: Sequence[Any] = rows.columns.get("domain_id") or [None] * len(rows)
-    hashes: Sequence[Any] = rows.columns.get("content_hash") or [None] * len(rows)
-    stored: dict[str, dict[Any, Any]] = {}
-    for row_id, domain, digest in await session.fetch(dml.existing(table, rows)):
-        stored.setdefault(row_id, {})[domain] = digest
+    stored = {(row[1], row[0]): row[2] for row in await session.fetch(dml.existing(table, rows))}
+    if not stored:
+        return rows, rows.slice(0, 0)
+    keys = list(zip(rows.columns.get("domain_id") or repeat(None), rows.columns["id"], strict=False))
+    if table.columns.domain_id not in (None, *table.key):
+        _refuse_takeover(table, stored, keys)
+    hashes: Iterable[Any] = rows.columns.get("content_hash") or repeat(None)
     new: list[int] = []
     changed: list[int] = []
-    for position, row_id in enumerate(rows.columns["id"]):
-        found = stored.get(row_id)
-        if found is None:
+    for position, (key, digest) in enumerate(zip(keys, hashes, strict=False)):
+        if key not in stored:
             new.append(position)
-        elif domains[position] in found:
-            if hashes[position] is None or found[domains[position]] != hashes[position]:
-                changed.append(position)
-        elif table.columns.domain_id in table.key:
-            new.append(position)
-        else:
+        elif digest is None or stored[key] != digest:
+            changed.append(position)
+    return rows.take(new), rows.take(changed)
+
+
+def _refuse_takeover(table: Table, stored: Mapping[tuple[Any, str], Any], keys: Iterable[tuple[Any, str]]) -> None:
+    """Raise `SchemaError` where an id exists in another domain and the table's key is the id alone."""
+    owners = {row_id: domain for domain, row_id in stored}
+    for domain, row_id in keys:
+        if owners.get(row_id, domain) != domain:
             msg = (
                 f"id {row_id!r} belongs to another domain, and in {table.qualified_name} ids are unique over all of "
                 "them; choose another id, or make (domain, id) its key"
             )
             raise SchemaError(msg)
-    return rows.take(new), rows.take(changed)
 
 
-async def _insert_new(session: Session, table: Table, rows: Rows) -> tuple[int, int]:
-    """Write rows that were not there a moment ago; return how many were inserted and updated."""
+async def _insert_new(session: Session, table: Table, rows: Rows) -> int:
+    """Write rows that were not there a moment ago; return how many."""
     if len(rows) >= _COPY_ROWS and session.dialect.wire is Wire.BINARY:
         names = [getattr(table.columns, logical) for logical in rows.columns]
         try:
             async with session.transaction():
-                await session.copy(table.schema, table.name, names, list(zip(*rows.columns.values(), strict=True)))
-        except pg.UniqueViolationError:
-            pass  # another writer was faster with one of them, so they go the way that allows for it
+                await session.copy(table.schema, table.name, names, rows.tuples())
+        except (pg.UniqueViolationError, pg.FeatureNotSupportedError):
+            # Another writer was faster with one of them, or row-level security forbids COPY: both go
+            # the way that allows for it.
+            pass
         else:
-            return len(rows), 0
-    inserted = updated = 0
-    for part in _parts(rows, _STATEMENT_ROWS):
-        counts = await _insert(session, table, part)
-        inserted, updated = inserted + counts[0], updated + counts[1]
-    return inserted, updated
+            return len(rows)
+    return sum([await _insert(session, table, part) for part in _parts(rows, _STATEMENT_ROWS)])
 
 
-async def _insert(session: Session, table: Table, rows: Rows) -> tuple[int, int]:
-    """Insert or replace *rows*; return how many were inserted and how many replaced."""
-    written = [row[0] for row in await session.fetch(dml.insert(table, rows, session.dialect))]
-    inserted = sum(written)
-    return inserted, len(written) - inserted
+async def _insert(session: Session, table: Table, rows: Rows) -> int:
+    """Insert or replace *rows*; return how many were written."""
+    return await session.execute(dml.insert(table, rows, session.dialect))
 
 
 def check_writable(table: Table, server: Server) -> None:

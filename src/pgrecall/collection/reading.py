@@ -10,6 +10,8 @@ from pgrecall.errors import ConfigError, RecordError
 from pgrecall.filters import parse
 from pgrecall.records import Match, Page, Record
 from pgrecall.rows import check_id
+from pgrecall.rows.values import content
+from pgrecall.scope import Scope
 from pgrecall.sql import dml, select
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ async def page(
 ) -> Page:
     """See `AsyncCollection.list`."""
     check_range(limit, "limit", 1, MAX_PAGE)
+    if prefix is not None:
+        _check_prefix(prefix)
     parsed = parse(filter)
 
     async def work(session: Session) -> Page:
@@ -146,6 +150,14 @@ def as_matches(rows: Sequence[Any], table: Table, dialect: Dialect, domain: str 
     return matches
 
 
+def _check_prefix(prefix: object) -> None:
+    try:
+        content(prefix)
+    except ValueError as error:
+        msg = f"prefix {error}"
+        raise ConfigError(msg) from None
+
+
 def _start(after: str | None, *, everywhere: bool, table: Table) -> tuple[str, ...] | None:
     if after is None:
         return None
@@ -153,7 +165,7 @@ def _start(after: str | None, *, everywhere: bool, table: Table) -> tuple[str, .
         if not everywhere:
             return (check_id(after, table),)
         domain, row_id = json.loads(after)
-        return (str(domain), check_id(row_id, table))
+        return (str(Scope.of(domain).domain), check_id(row_id, table))
     except (ValueError, TypeError):
         msg = f"after={after!r} is not where a page of this collection ends; pass Page.next"
         raise ConfigError(msg) from None

@@ -2,35 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from asyncpg import exceptions as pg
 
 from pgrecall.errors import (
+    CollectionExists,
     CollectionNotFound,
     ConfigError,
+    DimensionMismatch,
     ExtensionMissing,
     PermissionDenied,
     SchemaError,
 )
 from pgrecall.postgres import catalog
 from pgrecall.sql import ddl
+from pgrecall.table import Table
 
 if TYPE_CHECKING:
     from pgrecall.config import CollectionConfig
     from pgrecall.postgres import Database, Session
-    from pgrecall.table import Server, Table
+    from pgrecall.table import Server
 
 _MIN_SERVER: Final = 140_000
 _MIN_VECTOR: Final = (0, 6)
 
 
-async def ensure_table(database: Database, config: CollectionConfig, dimensions: int | None) -> Table:
+def new_table(config: CollectionConfig, dimensions: int, vector_schema: str) -> Table:
+    """Return what the table of *config* is if it is made now.
+
+    Raises:
+        ConfigError: No column can have so many dimensions.
+        DimensionMismatch: The configuration says another number.
+    """
+    if config.dimensions not in (None, dimensions):
+        msg = f"collection {config.name!r} holds embeddings of {config.dimensions} dimensions, not {dimensions}"
+        raise DimensionMismatch(msg)
+    sized = replace(config, dimensions=dimensions)
+    key = [name for name in (config.columns.domain_id, config.columns.id) if name is not None]
+    return Table(
+        schema=config.schema,
+        name=config.name,
+        columns=config.columns,
+        id_type=config.id_type,
+        vector_type=sized.new_vector_type,
+        dimensions=dimensions,
+        distance=sized.new_distance,
+        embedding_nullable=False,
+        key=tuple(key),
+        vector_schema=vector_schema,
+    )
+
+
+async def ensure_table(
+    database: Database, config: CollectionConfig, dimensions: int | None, *, new: bool = False
+) -> Table:
     """Return the table of *config*, made where it is missing and may be made.
 
     Any number of processes may do this at once; one of them makes it.
 
+    Args:
+        database: Where.
+        config: What it should be.
+        dimensions: Length of the embeddings, where the configuration leaves that open.
+        new: Whether it must not exist yet.
+
     Raises:
+        CollectionExists: *new* was asked for, and there is a table of that name.
         CollectionNotFound: It is missing, and ``setup="validate"`` forbids to make it.
         ConfigError: It is missing, and nobody has said how many dimensions it should have.
         ExtensionMissing: pgvector is not installed, and cannot be installed by us.
@@ -41,6 +80,11 @@ async def ensure_table(database: Database, config: CollectionConfig, dimensions:
     _check_versions(server)
 
     async def work(session: Session) -> Table:
+        if new:
+            await session.execute(ddl.setup_lock())
+            if await catalog.table_exists(session, config.schema, config.name):
+                msg = f"there is a table {config.schema}.{config.name} already"
+                raise CollectionExists(msg)
         table = await catalog.read_table(session, config)
         if table is not None:
             return table

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import math
+import re
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _ESTIMATE_SECONDS: Final = 60.0
 _MAX_KNOWN: Final = 4_096
+_ROWS: Final = re.compile(r"rows=(\d+)")
 _NO_OPTIONS: Final = SearchOptions()
 # A scope that keeps this share of the table is not worth filtering for: nearly every row found passes.
 _NEARLY_ALL: Final = 0.95
@@ -96,7 +98,7 @@ async def search(handle: Handle, query: Query) -> list[Match]:
         encoded = _encode(query, table)
         selection = handle.selection(session, table, query.filter)
         plan, statement = await _ready(handle, session, selection, query)
-        rows = await session.fetch(statement.bind(encoded))
+        rows = await session.fetch_with_settings(statement.bind(encoded))
         if plan.access is not Access.EXACT and len(rows) < query.k:
             exact = _statement(selection, replace(plan, access=Access.EXACT, fell_back=True), query)
             rows = await session.fetch(exact.bind(encoded))
@@ -122,7 +124,7 @@ async def explain(handle: Handle, query: Query) -> Plan:
     return await handle.run(work)
 
 
-def _encode(query: Query, table: Table) -> memoryview:
+def _encode(query: Query, table: Table) -> bytes:
     vector = as_vector(query.embedding, table.dimensions, table.vector_type, table.distance)
     return vectors.encode(vector[np.newaxis], table.vector_type)[0]
 
@@ -190,8 +192,8 @@ async def _estimate(handle: Handle, session: Session, selection: Selection, limi
         return cached[0]
     passing = await session.fetch_value(dml.count_up_to(selection, limit + 1)) if limit else 0
     if passing > limit or not limit:
-        plan = json.loads(await session.fetch_value(dml.explain(dml.matching(selection))))
-        passing = max(int(plan[0]["Plan"]["Plan Rows"]), passing)
+        first = await session.fetch_value(dml.explain(dml.matching(selection)))
+        passing = max(int(_ROWS.findall(first)[0]), passing)
     if len(known) >= _MAX_KNOWN:
         known.clear()
     known[key] = (passing, now)
@@ -206,7 +208,7 @@ def _check_score(value: object) -> float | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
-        msg = f"score_threshold must be a number, not {value!r}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        msg = f"score_threshold must be a finite number, not {value!r}"
         raise ConfigError(msg)
     return float(value)

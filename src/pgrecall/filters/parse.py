@@ -23,7 +23,7 @@ def parse(filter: Filter | Mapping[str, Any] | None) -> Filter | None:
         FilterError: It is neither, or a part of it is not understood; the message names the part.
     """
     if filter is None or isinstance(filter, Equals | In | And):
-        return filter
+        return None if _is_empty(filter) else filter
     if not isinstance(filter, Mapping):
         msg = f"a filter must be a mapping of metadata keys to values, not {type(filter).__name__}"
         raise FilterError(msg)
@@ -56,8 +56,15 @@ def _clause(key: object, value: Any) -> Equals:
         raise FilterError(msg) from None
 
 
+def _is_empty(filter: Filter | None) -> bool:
+    """Whether every row passes: a conjunction of nothing, however deep."""
+    return filter is None or (isinstance(filter, And) and all(_is_empty(clause) for clause in filter.clauses))
+
+
 def _checked(key: str) -> str:
-    if "\x00" in key:
-        msg = f"filter key {key!r} holds the character NUL, which PostgreSQL cannot store"
-        raise FilterError(msg)
+    try:
+        dumps(key)
+    except JSONValueError:
+        msg = f"filter key {key!r} holds NUL or a lone surrogate, which PostgreSQL cannot store"
+        raise FilterError(msg) from None
     return key

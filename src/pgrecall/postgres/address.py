@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ENVIRONMENT: Final = ("PGRECALL_URL", "DATABASE_URL")
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.%]*\]|[^:@\[\]]*)(:[0-9]*)?")
 _SCHEME: Final = re.compile(r"^postgres(?:ql)?(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 
 
@@ -74,10 +75,20 @@ def resolve(url: str | None) -> Address:
         scheme = url.split(":", 1)[0] if "://" in url else "no scheme"
         msg = f"{source} must begin with postgresql:// or embedded://, but it has {scheme!r}"
         raise ConfigError(msg)
-    try:
-        urlsplit(url).port  # noqa: B018 - parsing is what checks it
-    except ValueError:
+    if not _is_whole(url):
         msg = f"{source} cannot be read; special characters in a user name or password must be percent-encoded"
-        raise ConfigError(msg) from None
+        raise ConfigError(msg)
     # postgresql+asyncpg:// and friends name a driver, which is ours to choose.
     return Address(_SCHEME.sub("postgresql://", url, count=1))
+
+
+def _is_whole(url: str) -> bool:
+    """Whether *url* can be taken apart without guessing where its password ends."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    # A "/", "?" or "#" in a password ends what is before the host, and leaves an "@" behind.
+    cut_short = bool(parts.fragment) or "@" in parts.path + parts.query
+    return not cut_short and all(_HOST.fullmatch(host) for host in hosts)

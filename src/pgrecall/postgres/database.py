@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import asyncpg
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from pgrecall.errors import ConfigError, PGRecallError
 from pgrecall.postgres.failures import is_conflict, is_lost, translate
 from pgrecall.postgres.probe import probe
 from pgrecall.postgres.session import Session
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ATTEMPTS: Final = 5
-_DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 class Source(Protocol):
@@ -59,23 +60,33 @@ class Database:
         try:
             async with self._source.session() as session:
                 return await work(session)
+        except PGRecallError:
+            raise  # said already, also where it is an OSError at the same time
         except _DRIVER_ERRORS as error:
             if not (self._source.repeatable and _is_transient(error)):
                 raise translate(error) from error
+        return await self._again(work)
+
+    async def _again(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        # Not needed until something has gone wrong.
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+        async def attempt() -> T:
+            async with self._source.session() as session:
+                return await work(session)
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_is_transient),
+            stop=stop_after_attempt(_ATTEMPTS - 1),
+            wait=wait_random_exponential(multiplier=0.02, max=1.0),
+            reraise=True,
+        )
         try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception(_is_transient),
-                stop=stop_after_attempt(_ATTEMPTS - 1),
-                wait=wait_exponential_jitter(initial=0.02, max=1.0),
-                reraise=True,
-            ):
-                with attempt:
-                    async with self._source.session() as session:
-                        return await work(session)
+            return await retrying(attempt)
+        except PGRecallError:
+            raise
         except _DRIVER_ERRORS as error:
             raise translate(error) from error
-        msg = "unreachable: tenacity returns or raises"
-        raise AssertionError(msg)
 
     async def server(self) -> Server:
         """Return what the connections are connected to."""
@@ -105,9 +116,9 @@ class LentSource:
     repeatable = False
 
     def __init__(self, lent: asyncpg.Connection | asyncpg.Pool) -> None:
+        _check_lent(lent)
         self._lent = lent
         self._server: Server | None = None
-        self._turn = asyncio.Lock()
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[Session]:
@@ -116,8 +127,7 @@ class LentSource:
             async with self._lent.acquire() as connection:
                 yield await self._on(connection)
         else:
-            # A connection does one thing at a time.
-            async with self._turn:
+            async with _turn_of(self._lent):
                 yield await self._on(self._lent)
 
     async def _on(self, connection: Any) -> Session:
@@ -132,4 +142,19 @@ class LentSource:
 
 
 def _is_transient(error: BaseException) -> bool:
-    return is_lost(error) or is_conflict(error)
+    return not isinstance(error, PGRecallError) and (is_lost(error) or is_conflict(error))
+
+
+def _check_lent(lent: object) -> None:
+    if not isinstance(lent, asyncpg.Connection | asyncpg.Pool | asyncpg.pool.PoolConnectionProxy):
+        msg = f"connection must be an asyncpg Connection or Pool, not {type(lent).__name__}"
+        raise ConfigError(msg)
+
+
+def _turn_of(connection: asyncpg.Connection) -> asyncio.Lock:
+    """Return the lock of *connection*, which does one thing at a time, whoever lent it to us."""
+    real = getattr(connection, "_con", connection)  # a pool's proxy is made anew at each acquisition
+    return _turns.setdefault(real, asyncio.Lock())
+
+
+_turns: WeakKeyDictionary[asyncpg.Connection, asyncio.Lock] = WeakKeyDictionary()

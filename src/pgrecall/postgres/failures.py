@@ -54,6 +54,8 @@ def translate(error: BaseException) -> PGRecallError:
 
 def is_lost(error: BaseException) -> bool:
     """Whether *error* means that the connection is gone, and another may work."""
+    if isinstance(error, asyncpg.InternalClientError):
+        return True  # the protocol was cut off in the middle of something
     if isinstance(error, asyncpg.InterfaceError):
         return "clos" in str(error)  # "connection is closed", "pool is closing"
     return isinstance(error, (*_LOST, OSError)) and not isinstance(error, TimeoutError)

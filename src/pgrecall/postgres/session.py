@@ -36,6 +36,21 @@ class Session:
         """Run *statement* and return its rows."""
         return await self.connection.fetch(statement.text, *statement.args)
 
+    async def fetch_with_settings(self, statement: Statement) -> list[asyncpg.Record]:
+        """Run *statement*, which sets parameters of the session, so that nothing of them is left.
+
+        By itself a statement is a transaction, with which its settings end. Within a transaction of the
+        caller's they would stay until that ends, so there it is wrapped in a savepoint and rolled back.
+        """
+        if not self.connection.is_in_transaction():
+            return await self.connection.fetch(statement.text, *statement.args)
+        savepoint = self.connection.transaction()
+        await savepoint.start()
+        try:
+            return await self.connection.fetch(statement.text, *statement.args)
+        finally:
+            await savepoint.rollback()
+
     async def fetch_value(self, statement: Statement) -> Any:
         """Run *statement* and return the first column of its first row."""
         return await self.connection.fetchval(statement.text, *statement.args)

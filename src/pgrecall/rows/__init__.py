@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pgrecall.rows.prepare import Rows, prepare, prepare_changes
+from pgrecall.rows.prepare import prepare, prepare_changes
+from pgrecall.rows.rows import Rows
 from pgrecall.rows.values import check_id
 
 __all__ = ["Rows", "check_id", "prepare", "prepare_changes"]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from hashlib import blake2b
-from itertools import chain
-from struct import Struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pgrecall import vectors
 from pgrecall.embeddings import as_matrix
 from pgrecall.errors import RecordError
 from pgrecall.rows.reader import Reader
+from pgrecall.rows.rows import Rows
 from pgrecall.rows.values import chunk_index, content, json_object, text
 
 if TYPE_CHECKING:
@@ -24,35 +21,11 @@ if TYPE_CHECKING:
     from pgrecall.table import Table
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Rows:
-    """Rows ready to be sent: distinct by (domain, id), and in that order so that writers cannot deadlock.
-
-    Attributes:
-        columns: Logical column name to its values, one a row; only columns that the table has.
-        made: All ids were made here, so that none of the rows can exist already.
-    """
-
-    columns: dict[str, list[Any]]
-    made: bool
-
-    def __len__(self) -> int:
-        return len(self.columns["id"])
-
-    def slice(self, start: int, stop: int) -> Rows:
-        """Return the rows from *start* up to, not including, *stop*."""
-        return Rows(columns={name: values[start:stop] for name, values in self.columns.items()}, made=self.made)
-
-    def take(self, positions: Sequence[int]) -> Rows:
-        """Return the rows at *positions*."""
-        columns = {name: [values[p] for p in positions] for name, values in self.columns.items()}
-        return Rows(columns=columns, made=self.made)
-
-
 def prepare(batch: RecordBatch, table: Table, scope: Scope) -> tuple[Rows, list[str]]:
-    """Return *batch* checked and encoded, and one id for each of its records, in their order.
+    """Return *batch* checked, and one id for each of its records, in their order.
 
-    Of records with the same id only the last becomes a row.
+    `Rows.finish` does the rest of the encoding, batch by batch. Of records with the same id only the last
+    becomes a row.
 
     Raises:
         RecordError: A record cannot be stored; the message names it. Also where a record sets a field
@@ -69,12 +42,9 @@ def prepare(batch: RecordBatch, table: Table, scope: Scope) -> tuple[Rows, list[
     columns |= reader.column("envelope", batch.envelopes, json_object)
     columns |= reader.created(batch.created_ats)
     matrix = as_matrix(batch.embeddings, table.dimensions, table.vector_type, table.distance, reader.describe)
-    columns["embedding"] = list(vectors.encode(matrix, table.vector_type)) if len(batch) else []
-    if table.columns.content_hash is not None:
-        columns["content_hash"] = _hashes(columns)
     given = columns["id"]
     made = batch.ids is None or all(given_id is None for given_id in batch.ids)
-    return _distinct(Rows(columns=columns, made=made)), given
+    return _distinct(Rows(table=table, columns=columns, matrix=matrix, made=made)), given
 
 
 def prepare_changes(
@@ -106,43 +76,7 @@ def prepare_changes(
     if embeddings is not None:
         matrix = as_matrix(embeddings, table.dimensions, table.vector_type, table.distance, reader.describe)
         columns["embedding"] = list(vectors.encode(matrix, table.vector_type)) if len(ids) else []
-    return _distinct(Rows(columns=columns, made=False))
-
-
-def _hashes(columns: dict[str, list[Any]]) -> list[bytes]:
-    """Return a hash of everything in a row that an upsert would change.
-
-    Number and length of each value keep ("ab", "c") apart from ("a", "bc"), and NULL, which is left out,
-    apart from the empty text. Most columns hold a value in every row or in none, which saves a look.
-    """
-    numbered = [(number, _encoded(columns[name])) for number, name in enumerate(_HASHED) if name in columns]
-    present = [(number, values) for number, values in numbered if any(value is not None for value in values)]
-    rows = zip(*(values for _, values in present), strict=True)
-    if all(None not in values for _, values in present):
-        headers = Struct("<" + "qq" * len(present)).pack
-        pairs = [number for number, _ in present]
-        return [_digest((headers(*chain.from_iterable(zip(pairs, map(len, row), strict=True))), *row)) for row in rows]
-    digests: list[bytes] = []
-    for row in rows:
-        kept = [(number, value) for (number, _), value in zip(present, row, strict=True) if value is not None]
-        header = b"".join(_PAIR(number, len(value)) for number, value in kept)
-        digests.append(_digest((header, *(value for _, value in kept))))
-    return digests
-
-
-_HASHED: Final = ("document_id", "chunk_index", "content", "metadata", "envelope", "embedding")
-_PAIR: Final = Struct("<qq").pack
-
-
-def _digest(parts: tuple[bytes, ...]) -> bytes:
-    return blake2b(b"".join(parts), digest_size=16).digest()
-
-
-def _encoded(values: list[Any]) -> list[Any]:
-    first = next((value for value in values if value is not None), None)
-    if isinstance(first, bytes | memoryview | None):
-        return values
-    return [None if value is None else str(value).encode() for value in values]
+    return _distinct(Rows(table=table, columns=columns, matrix=None, made=False))
 
 
 def _distinct(rows: Rows) -> Rows:

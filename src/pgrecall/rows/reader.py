@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.errors import RecordError
+from pgrecall.errors import ConfigError, RecordError
 from pgrecall.rows.values import all_plain, are_plain_ids, check_id, content, time
+from pgrecall.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pgrecall.scope import Scope
     from pgrecall.table import Table
+
+
+_MADE_TYPES: Final = frozenset({"text", "character varying", "uuid"})
 
 
 class Reader:
@@ -31,16 +34,26 @@ class Reader:
 
     def ids(self) -> list[str]:
         """Return the ids, with one made for each record that brings none."""
-        if self._ids is None:
-            return [str(uuid.uuid4()) for _ in range(self._count)]
         table = self._table
+        if self._ids is None:
+            self._check_made()
+            return [str(uuid.uuid4()) for _ in range(self._count)]
         if are_plain_ids(self._ids, table):
             return list(self._ids)  # pyright: ignore[reportReturnType] - none of them is None
 
         def one(value: object) -> str:
-            return str(uuid.uuid4()) if value is None else check_id(value, table)
+            if value is not None:
+                return check_id(value, table)
+            self._check_made()
+            return str(uuid.uuid4())
 
         return self._read("id", self._ids, one)
+
+    def _check_made(self) -> None:
+        if self._table.id_type not in _MADE_TYPES:
+            kind = self._table.id_type
+            msg = f"ids are made as UUIDs, which a column of type {kind} does not take: give each record an id"
+            raise RecordError(msg)
 
     def domains(self, scope: Scope, given: Sequence[str | None] | None) -> dict[str, list[str]]:
         """Return the domain of each record: the scope's own, whatever a record says, or an error."""
@@ -51,11 +64,15 @@ class Reader:
                     msg = f"belongs to domain {value!r}, but this collection is bound to {scope}"
                     raise ValueError(msg)
                 return scope.domain
-            if not isinstance(value, str) or not value or "\x00" in value:
-                msg = f"needs a domain_id of its own, not {value!r}: this handle is of all domains"
+            if value is None:
+                msg = "is missing: through a handle of all domains each record needs one of its own"
                 raise ValueError(msg)
-            return value
+            try:
+                return str(Scope.of(value).domain)  # pyright: ignore[reportArgumentType] - checked there
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
 
+        self._table.check_scope(scope)
         if given is None and scope.domain is not None:
             found = [scope.domain] * self._count
         else:

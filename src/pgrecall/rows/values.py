@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 # A B-tree entry must fit a third of a page (2,704 bytes), together with the domain.
 MAX_ID_BYTES: Final = 2_000
 _MAX_INT4: Final = 2**31 - 1
-_INTEGER_TYPES: Final = frozenset({"smallint", "integer", "bigint"})
+_INTEGER_BITS: Final = {"smallint": 16, "integer": 32, "bigint": 64}
+_INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
 # Joining more at a time would hold too much text twice.
 _JOINED: Final = 1_000
 
@@ -38,9 +40,12 @@ def check_id(value: object, table: Table) -> str:
         except ValueError:
             msg = f"{checked!r} is not a UUID, which this table's ids are; use id_type='text' for other ids"
             raise ValueError(msg) from None
-    if table.id_type in _INTEGER_TYPES and not checked.removeprefix("-").isdecimal():
-        msg = f"{checked!r} is not a whole number, which this table's ids are"
-        raise ValueError(msg)
+    if table.id_type in _INTEGER_BITS:
+        limit = 1 << (_INTEGER_BITS[table.id_type] - 1)
+        if not _INTEGER.fullmatch(checked) or not -limit <= int(checked) < limit:
+            msg = f"{checked!r} is not a whole number of type {table.id_type}, which this table's ids are"
+            raise ValueError(msg)
+        return str(int(checked))
     return checked
 
 

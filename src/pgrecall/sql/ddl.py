@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, LiteralString
 
 from pgrecall.config import HNSW, CollectionConfig, Index
 from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Literal, Statement
-from pgrecall.sql.names import index_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,16 +74,14 @@ def create_table(config: CollectionConfig, dimensions: int, dialect: Dialect) ->
     if names.document_id is not None:
         document = [Identifier(name) for name in (names.domain_id, names.document_id) if name is not None]
         statements.append(
-            SQL("CREATE INDEX {name} ON {table} ({columns})").format(
-                name=Identifier(index_name(config.name, "document_idx")),
+            SQL("CREATE INDEX ON {table} ({columns})").format(
                 table=table,
                 columns=SQL(", ").join(document),
             )
         )
     if names.metadata is not None:
         statements.append(
-            SQL("CREATE INDEX {name} ON {table} USING gin ({column} jsonb_path_ops)").format(
-                name=Identifier(index_name(config.name, "metadata_idx")),
+            SQL("CREATE INDEX ON {table} USING gin ({column} jsonb_path_ops)").format(
                 table=table,
                 column=Identifier(names.metadata),
             )
@@ -111,20 +108,12 @@ def drop_table(schema: str, name: str) -> Statement:
     return SQL("DROP TABLE {table}").format(table=Identifier(schema, name)).compile()
 
 
-def vector_index_name(table: Table, index: Index) -> str:
-    """Return the name of the index that `create_vector_index` makes."""
-    method: LiteralString = "hnsw" if isinstance(index, HNSW) else "ivfflat"
-    distance: LiteralString = table.distance.operator_class(table.vector_type)
-    return index_name(table.name, f"{method}_{distance}")
-
-
-def create_vector_index(table: Table, index: Index, name: str, lists: int, dialect: Dialect) -> Statement:
-    """Return the statement that builds a vector index without blocking writers.
+def create_vector_index(table: Table, index: Index, lists: int, dialect: Dialect) -> Statement:
+    """Return the statement that builds a vector index without blocking writers; PostgreSQL names it.
 
     Args:
         table: The table.
         index: Kind and parameters.
-        name: Name of the new index.
         lists: Number of cells of an IVFFlat index.
         dialect: The server's names for pgvector's things.
     """
@@ -137,9 +126,8 @@ def create_vector_index(table: Table, index: Index, name: str, lists: int, diale
         method, options = SQL("ivfflat"), SQL("lists = {lists}").format(lists=Integer(lists))
     operator_class = table.distance.operator_class(table.vector_type)
     return (
-        SQL("CREATE INDEX CONCURRENTLY {name} ON {table} USING {method} ({column} {operator_class}) WITH ({options})")
+        SQL("CREATE INDEX CONCURRENTLY ON {table} USING {method} ({column} {operator_class}) WITH ({options})")
         .format(
-            name=Identifier(name),
             table=Identifier(table.schema, table.name),
             method=method,
             column=Identifier(table.columns.embedding),

@@ -79,7 +79,7 @@ def insert(table: Table, rows: Rows, dialect: Dialect) -> Statement:
     """Return the statement that inserts rows or, under the table's unique key, replaces them.
 
     Rows whose content hash is the same are left alone, and so are rows that belong to another domain
-    although the key is the id alone. The result says of each row written whether it was inserted.
+    although the key is the id alone.
     """
     names = {logical: getattr(table.columns, logical) for logical in rows.columns}
     values = [_array(logical, values, table, dialect) for logical, values in rows.columns.items()]
@@ -93,7 +93,7 @@ def insert(table: Table, rows: Rows, dialect: Dialect) -> Statement:
             where=where(_replaceable(table)),
         )
     return (
-        SQL("INSERT INTO {table} AS stored ({columns}) SELECT * FROM unnest({values}) {conflict} RETURNING xmax = 0")
+        SQL("INSERT INTO {table} AS stored ({columns}) SELECT * FROM unnest({values}) {conflict}")
         .format(
             table=_name(table),
             columns=SQL(", ").join(Identifier(name) for name in names.values()),
@@ -133,7 +133,7 @@ def update(selection: Selection, columns: Mapping[str, Sequence[Any]], *, merge:
             )
         )
     return (
-        SQL("UPDATE {table} AS stored SET {assignments} FROM unnest({values}) AS new({names}) {where} RETURNING 1")
+        SQL("UPDATE {table} AS stored SET {assignments} FROM unnest({values}) AS new({names}) {where}")
         .format(
             table=_name(table),
             assignments=SQL(", ").join(assignments),
@@ -189,7 +189,7 @@ def count_by_domain(selection: Selection) -> Statement:
 
 def explain(statement: Statement) -> Statement:
     """Return the statement that asks PostgreSQL how it would run *statement*."""
-    return Statement("EXPLAIN (FORMAT JSON) " + statement.text, statement.args)
+    return Statement("EXPLAIN " + statement.text, statement.args)
 
 
 def _array(logical: str, values: Sequence[Any], table: Table, dialect: Dialect) -> Composable:

@@ -135,10 +135,11 @@ def page(
         extras: Which of ``embedding`` and ``envelope`` to return too.
     """
     table = selection.table
-    identifier = Identifier(table.columns.id)
+    # With the table's name: a bare name in ORDER BY would first mean an output column.
+    identifier = Identifier(table.schema, table.name, table.columns.id)
     order: list[Composable] = [identifier]
     if selection.scope.is_everything and table.columns.domain_id is not None:
-        order.insert(0, Identifier(table.columns.domain_id))
+        order.insert(0, Identifier(table.schema, table.name, table.columns.domain_id))
     parts = conditions(selection)
     if after is not None:
         values: list[Composable] = [Param(value, "text") for value in after]

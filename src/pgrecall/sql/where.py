@@ -23,6 +23,7 @@ def conditions(selection: Selection) -> list[Composable]:
         FilterError: The filter compares a column with a value of another type.
     """
     table, scope = selection.table, selection.scope
+    table.check_scope(scope)
     found: list[Composable] = []
     if scope.domain is not None and table.columns.domain_id is not None:
         found.append(
