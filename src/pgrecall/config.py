@@ -152,8 +152,7 @@ class CollectionConfig:
             object.__setattr__(self, "vector_type", VectorType.parse(self.vector_type))
             self.new_distance.check_type(self.new_vector_type)
         if self.dimensions is not None:
-            limit = 64_000 if self.vector_type is VectorType.BIT else 16_000
-            check_range(self.dimensions, "dimensions", 1, limit)
+            check_range(self.dimensions, "dimensions", 1, self.new_vector_type.max_dimensions)
         for name, allowed in (("id_type", ("text", "uuid")), ("setup", ("create", "validate"))):
             if getattr(self, name) not in allowed:
                 msg = f"{name} must be one of {allowed}, not {getattr(self, name)!r}"

@@ -38,6 +38,11 @@ class VectorType(enum.StrEnum):
             raise ConfigError(msg) from None
 
     @property
+    def max_dimensions(self) -> int:
+        """Most dimensions that a column of this type can have."""
+        return 64_000 if self is VectorType.BIT else 16_000
+
+    @property
     def max_indexed_dimensions(self) -> int:
         """Most dimensions that pgvector's HNSW and IVFFlat index (limits of pgvector 0.8)."""
         return {VectorType.VECTOR: 2_000, VectorType.HALFVEC: 4_000, VectorType.BIT: 64_000}[self]

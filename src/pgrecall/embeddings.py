@@ -94,9 +94,13 @@ def as_vector(
 
 def _plain(embedding: Embedding) -> NDArray[np.float32] | None:
     if isinstance(embedding, np.ndarray):
-        return embedding.astype(np.float32, copy=False) if embedding.dtype.kind == "f" else None
-    if isinstance(embedding, list) and set(map(type, embedding)) <= {float, int}:
-        return np.array(embedding, np.float32)
+        if embedding.dtype.kind != "f":
+            return None
+        with np.errstate(over="ignore"):
+            return embedding.astype(np.float32, copy=False)
+    if isinstance(embedding, list) and set(map(type, embedding)) <= {float}:
+        with np.errstate(over="ignore"):
+            return np.array(embedding, np.float32)
     return None
 
 

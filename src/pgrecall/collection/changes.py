@@ -10,6 +10,7 @@ from pgrecall.collection.reading import checked_ids
 from pgrecall.errors import ConfigError, FilterError
 from pgrecall.filters import parse
 from pgrecall.rows import prepare_changes
+from pgrecall.rows.values import content
 from pgrecall.sql import dml
 from pgrecall.sql.compose import SQL, Identifier, Param
 from pgrecall.sql.where import conditions
@@ -113,7 +114,11 @@ async def clear(handle: Handle) -> int:
 
 
 def _texts(values: Sequence[str]) -> list[str]:
-    if isinstance(values, str) or not all(isinstance(value, str) and "\x00" not in value for value in values):
-        msg = "document_ids must be a sequence of strings without NUL"
+    if isinstance(values, str):
+        msg = f"document_ids must be a sequence of ids, not one string: [{values!r}]"
         raise ConfigError(msg)
-    return list(values)
+    try:
+        return [content(value) for value in values]
+    except ValueError as error:
+        msg = f"an entry of document_ids {error}"
+        raise ConfigError(msg) from None

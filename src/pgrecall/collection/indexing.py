@@ -90,7 +90,7 @@ async def _build(handle: Handle, session: Session, index: Index, *, replace: boo
         raise IndexBuildError(msg, index=what) from error
     await _drop(session, table, present)
     await session.execute(ddl.analyze(table))
-    before = {old.name for old in table.indexes}
+    before = {old.name for old in table.indexes if old.valid}
     return next(built for built in (await _current(handle, session)).indexes if built.name not in before)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
     from pgrecall.collection.handle import Handle
+    from pgrecall.distance import VectorType
     from pgrecall.postgres import Session
     from pgrecall.table import Server, Table
 
@@ -120,7 +121,7 @@ async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int) -> Upsert
 
 async def _checked(handle: Handle, batch: RecordBatch) -> tuple[Table, Rows, list[str]]:
     """Return the table, made if it is missing, and *batch* as its rows; a batch with a fault makes no table."""
-    dimensions = _dimensions(batch)
+    dimensions = _dimensions(batch, handle.config.new_vector_type)
     planned = await handle.planned_table(dimensions)
     rows, ids = prepare(batch, planned, handle.scope)
     table = await handle.made_table(planned.dimensions)
@@ -134,13 +135,19 @@ def _parts(rows: Rows, size: int) -> Iterator[Rows]:
         yield rows.slice(start, start + size)
 
 
-def _dimensions(batch: RecordBatch) -> int:
-    """Return how many dimensions the first embedding has."""
+def _dimensions(batch: RecordBatch, vector_type: VectorType) -> int:
+    """Return how many dimensions the first embedding has, if a column can have as many."""
     first = batch.embeddings[0]
     if isinstance(first, str | bytes) or not hasattr(first, "__len__"):
         msg = f"record 0: the embedding must be a list or array of numbers, not {type(first).__name__}"
         raise RecordError(msg)
-    return len(first)  # pyright: ignore[reportArgumentType] - it has a length
+    dimensions = len(first)  # pyright: ignore[reportArgumentType] - it has a length
+    if not 1 <= dimensions <= vector_type.max_dimensions:
+        msg = (
+            f"record 0: the embedding has {dimensions} dimensions; a column can have 1 to {vector_type.max_dimensions}"
+        )
+        raise RecordError(msg)
+    return dimensions
 
 
 async def _write(handle: Handle, table: Table, rows: Rows) -> tuple[int, int]:
@@ -153,10 +160,9 @@ async def _write(handle: Handle, table: Table, rows: Rows) -> tuple[int, int]:
             await _insert_new(session, table, rows)
             return len(rows), 0
         new, changed = await _sort_out(session, table, rows)
-        inserted = await _insert_new(session, table, new) if len(new) else 0
-        updated = 0
+        inserted, updated = await _insert_new(session, table, new) if len(new) else (0, 0)
         for part in _parts(changed, _STATEMENT_ROWS):
-            updated += await _insert(session, table, part)
+            updated += await session.execute(dml.upsert(table, part, session.dialect))
         return inserted, updated
 
     return await handle.transaction(work)
@@ -193,8 +199,8 @@ def _refuse_takeover(table: Table, stored: Mapping[tuple[Any, str], Any], keys: 
             raise SchemaError(msg)
 
 
-async def _insert_new(session: Session, table: Table, rows: Rows) -> int:
-    """Write rows that were not there a moment ago; return how many."""
+async def _insert_new(session: Session, table: Table, rows: Rows) -> tuple[int, int]:
+    """Write rows that were not there a moment ago; return how many were inserted and how many replaced."""
     if len(rows) >= _COPY_ROWS and session.dialect.wire is Wire.BINARY:
         names = [getattr(table.columns, logical) for logical in rows.columns]
         try:
@@ -205,13 +211,15 @@ async def _insert_new(session: Session, table: Table, rows: Rows) -> int:
             # the way that allows for it.
             pass
         else:
-            return len(rows)
-    return sum([await _insert(session, table, part) for part in _parts(rows, _STATEMENT_ROWS)])
-
-
-async def _insert(session: Session, table: Table, rows: Rows) -> int:
-    """Insert or replace *rows*; return how many were written."""
-    return await session.execute(dml.insert(table, rows, session.dialect))
+            return len(rows), 0
+    inserted = updated = 0
+    for part in _parts(rows, _STATEMENT_ROWS):
+        written = {row[0] for row in await session.fetch(dml.insert_missing(table, part, session.dialect))}
+        inserted += len(written)
+        if len(written) < len(part):
+            rest = part.take([p for p, row_id in enumerate(part.columns["id"]) if row_id not in written])
+            updated += await session.execute(dml.upsert(table, rest, session.dialect))
+    return inserted, updated
 
 
 def check_writable(table: Table, server: Server) -> None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ENVIRONMENT: Final = ("PGRECALL_URL", "DATABASE_URL")
-_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.%]*\]|[^:@\[\]]*)(:[0-9]*)?")
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.%]*\]|[^:@\[\]]*)(:[0-9]{0,9})?")
+_MAX_PORT: Final = 65_535
 _SCHEME: Final = re.compile(r"^postgres(?:ql)?(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 
 
@@ -91,4 +92,9 @@ def _is_whole(url: str) -> bool:
     hosts = parts.netloc.rpartition("@")[2].split(",")
     # A "/", "?" or "#" in a password ends what is before the host, and leaves an "@" behind.
     cut_short = bool(parts.fragment) or "@" in parts.path + parts.query
-    return not cut_short and all(_HOST.fullmatch(host) for host in hosts)
+    return not cut_short and all(map(_is_host, hosts))
+
+
+def _is_host(host: str) -> bool:
+    found = _HOST.fullmatch(host)
+    return found is not None and int((found[2] or ":")[1:] or 0) <= _MAX_PORT

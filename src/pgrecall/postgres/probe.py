@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from typing import TYPE_CHECKING, Final
 
 from pgrecall.table import Server
@@ -53,9 +54,12 @@ async def keeps_prepared_statements(connection: Connection) -> bool:
     PgBouncer (1.21 and later, with ``max_prepared_statements``) gives statements names of its own, so a
     statement that sees itself under a name that the driver did not choose is looked after.
     """
-    statement = await connection.prepare(_PREPARED, name="pgrecall_pooler_check")
+    ours = f"pgrecall_{uuid.uuid4().hex}"  # another client's may be left on the server that we are given
     async with connection.transaction():
+        statement = await connection.prepare(_PREPARED, name=ours)
         names = [row["name"] for row in await statement.fetch()]
+        if ours in names:
+            await connection.execute(f"DEALLOCATE {ours}")
     return any(name.startswith("PGBOUNCER_") for name in names)
 
 

@@ -75,33 +75,25 @@ def existing(table: Table, rows: Rows) -> Statement:
     )
 
 
-def insert(table: Table, rows: Rows, dialect: Dialect) -> Statement:
+def upsert(table: Table, rows: Rows, dialect: Dialect) -> Statement:
     """Return the statement that inserts rows or, under the table's unique key, replaces them.
 
     Rows whose content hash is the same are left alone, and so are rows that belong to another domain
     although the key is the id alone.
     """
-    names = {logical: getattr(table.columns, logical) for logical in rows.columns}
-    values = [_array(logical, values, table, dialect) for logical, values in rows.columns.items()]
-    changed = [name for logical, name in names.items() if logical not in _KEPT]
-    assignments = [SQL("{c} = EXCLUDED.{c}").format(c=Identifier(name)) for name in changed]
-    conflict: Composable = SQL("")
-    if table.key:
-        conflict = SQL("ON CONFLICT ({key}) DO UPDATE SET {assignments} {where}").format(
-            key=SQL(", ").join(Identifier(name) for name in table.key),
-            assignments=SQL(", ").join(assignments),
-            where=where(_replaceable(table)),
-        )
-    return (
-        SQL("INSERT INTO {table} AS stored ({columns}) SELECT * FROM unnest({values}) {conflict}")
-        .format(
-            table=_name(table),
-            columns=SQL(", ").join(Identifier(name) for name in names.values()),
-            values=SQL(", ").join(values),
-            conflict=conflict,
-        )
-        .compile()
+    changed = [getattr(table.columns, logical) for logical in rows.columns if logical not in _KEPT]
+    conflict = SQL("ON CONFLICT ({key}) DO UPDATE SET {assignments} {where}").format(
+        key=SQL(", ").join(Identifier(name) for name in table.key),
+        assignments=SQL(", ").join(SQL("{c} = EXCLUDED.{c}").format(c=Identifier(name)) for name in changed),
+        where=where(_replaceable(table)),
     )
+    return _insert(table, rows, dialect, conflict).compile()
+
+
+def insert_missing(table: Table, rows: Rows, dialect: Dialect) -> Statement:
+    """Return the statement that inserts the rows whose key is not there yet, and gives back their ids."""
+    ending = SQL("ON CONFLICT DO NOTHING RETURNING {id}::text").format(id=Identifier(table.columns.id))
+    return _insert(table, rows, dialect, ending).compile()
 
 
 def update(selection: Selection, columns: Mapping[str, Sequence[Any]], *, merge: bool) -> Statement:
@@ -190,6 +182,14 @@ def count_by_domain(selection: Selection) -> Statement:
 def explain(statement: Statement) -> Statement:
     """Return the statement that asks PostgreSQL how it would run *statement*."""
     return Statement("EXPLAIN " + statement.text, statement.args)
+
+
+def _insert(table: Table, rows: Rows, dialect: Dialect, ending: Composable) -> Composable:
+    names = [Identifier(getattr(table.columns, logical)) for logical in rows.columns]
+    values = [_array(logical, values, table, dialect) for logical, values in rows.columns.items()]
+    return SQL("INSERT INTO {table} AS stored ({columns}) SELECT * FROM unnest({values}) {ending}").format(
+        table=_name(table), columns=SQL(", ").join(names), values=SQL(", ").join(values), ending=ending
+    )
 
 
 def _array(logical: str, values: Sequence[Any], table: Table, dialect: Dialect) -> Composable:
