@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -46,6 +47,9 @@ class Server:
             self.url = self.hold.url
         self._numbers = itertools.count()
         self._loop = asyncio.new_event_loop()
+        # A thread of its own, so that tests with a loop can ask too.
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         self._admin = self._wait(asyncpg.connect(self.url))
         self.execute(f"CREATE DATABASE {TEMPLATE}")
         self.version = self.ask("SHOW server_version")
@@ -78,6 +82,8 @@ class Server:
     def close(self):
         self.execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
         self._wait(self._admin.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
         self._loop.close()
         if self.hold is not None:
             self.hold.close()
@@ -95,11 +101,11 @@ class Server:
         return self._wait(run())
 
     def _wait(self, coroutine):
-        return self._loop.run_until_complete(coroutine)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=60)
 
 
 class Database:
-    """One test's database. Its verbs are for tests without a loop; others connect to its URL."""
+    """One test's database, seen through a superuser's connection."""
 
     def __init__(self, server, template):
         self._server = server

@@ -68,7 +68,7 @@ async def test_bad_input_does_not_break_the_collection(docs):
 
 async def test_upsert_of_what_halfvec_cannot_hold_writes_nothing(client):
     docs = await client.create_collection(CollectionConfig(name="docs", dimensions=3, vector_type="halfvec"))
-    with pytest.raises(RecordError, match="record 60.*halfvec cannot hold"):
+    with pytest.raises(RecordError, match=r"record 60.*halfvec cannot hold"):
         await docs.upsert(around(Record(id="bad", embedding=[1, 70_000, 3])))
     assert await docs.count() == 0
 
@@ -76,7 +76,7 @@ async def test_upsert_of_what_halfvec_cannot_hold_writes_nothing(client):
 async def test_upsert_of_what_is_no_bit_writes_nothing(client):
     docs = await client.create_collection(CollectionConfig(name="docs", dimensions=3, vector_type="bit"))
     good = [Record(id=str(n), embedding=[1, 0, 1]) for n in range(60)]
-    with pytest.raises(RecordError, match="record 60.*only 0 and 1"):
+    with pytest.raises(RecordError, match=r"record 60.*only 0 and 1"):
         await docs.upsert([*good, Record(id="bad", embedding=[1, 2, 0])])
     assert await docs.count() == 0
 

@@ -96,7 +96,7 @@ async def test_domain_id_in_the_metadata_is_only_metadata(tenants):
 
 async def test_upsert_of_a_record_of_another_domain_is_an_error(tenants):
     red, blue = tenants
-    with pytest.raises(RecordError, match="belongs to domain 'blue'.*bound to domain 'red'"):
+    with pytest.raises(RecordError, match=r"belongs to domain 'blue'.*bound to domain 'red'"):
         await red.upsert([record("x", domain_id="red"), record("y", domain_id="blue")])
     assert (await red.count(), await blue.count()) == (2, 3)
 
@@ -180,7 +180,7 @@ async def test_all_domains_write_into_the_domain_of_each_record(docs, tenants):
 
 
 async def test_all_domains_need_a_domain_of_each_record(docs, tenants):
-    with pytest.raises(RecordError, match="record 1.*domain_id"):
+    with pytest.raises(RecordError, match=r"record 1.*domain_id"):
         await docs.all_domains().upsert([record("x", domain_id="red"), record("y")])
     assert await docs.all_domains().count() == 5
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from blockbuster import blockbuster_ctx
 
+from integration_tests.oracle import Corpus
 from pgrecall import Client, CollectionConfig, Distance, Match, Record, SearchOptions
 from pgrecall.errors import ConfigError, DimensionMismatch, FilterError, RecordError
 from pgrecall.plan import Access
-from integration_tests.oracle import Corpus
 
 KINDS = [(d, t) for t in ("vector", "halfvec") for d in ("cosine", "l2", "inner_product", "l1")]
 KINDS += [("hamming", "bit"), ("jaccard", "bit")]

@@ -280,6 +280,6 @@ async def test_uuid_collection_is_written_and_rewritten(client, count):
 
 async def test_uuid_collection_refuses_other_ids(client):
     docs = await client.create_collection(CollectionConfig(name="docs", id_type="uuid", dimensions=3))
-    with pytest.raises(RecordError, match="'a' is not a UUID.*id_type='text'"):
+    with pytest.raises(RecordError, match=r"'a' is not a UUID.*id_type='text'"):
         await docs.upsert([Record(id="a", embedding=[1, 1, 1])])
     assert await docs.count() == 0

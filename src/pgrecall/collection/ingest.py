@@ -17,7 +17,7 @@ from pgrecall.sql import dml
 from pgrecall.sql.dialect import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from pgrecall.collection.handle import Handle
     from pgrecall.distance import VectorType
@@ -156,24 +156,26 @@ async def _write(handle: Handle, table: Table, rows: Rows) -> tuple[int, int]:
     async def work(session: Session) -> tuple[int, int]:
         check_writable(table, session.server)
         _check_fits(table, rows)
-        if rows.made:
-            await _insert_new(session, table, rows)
-            return len(rows), 0
-        new, changed = await _sort_out(session, table, rows)
-        inserted, updated = await _insert_new(session, table, new) if len(new) else (0, 0)
-        for part in _parts(changed, _STATEMENT_ROWS):
+        new, changed = (range(len(rows)), ()) if rows.made else await _sort_out(session, table, rows)
+        # First all that is new, then all that is there, each in the order of the keys: no two writers can
+        # then wait for each other.
+        late = await _insert_new(session, table, rows.take(new)) if new else []
+        again = [new[position] for position in late]
+        existing = rows.take(sorted([*changed, *again]))
+        updated = 0
+        for part in _parts(existing, _STATEMENT_ROWS):
             updated += await session.execute(dml.upsert(table, part, session.dialect))
-        return inserted, updated
+        return len(new) - len(again), updated
 
     return await handle.transaction(work)
 
 
-async def _sort_out(session: Session, table: Table, rows: Rows) -> tuple[Rows, Rows]:
-    """Return the rows that are new, and those that are there and differ."""
+async def _sort_out(session: Session, table: Table, rows: Rows) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the positions of the rows that are new, and of those that are there and differ."""
     stored = {(row[1], row[0]): row[2] for row in await session.fetch(dml.existing(table, rows))}
     if not stored:
-        return rows, rows.slice(0, 0)
-    keys = list(zip(rows.columns.get("domain_id") or repeat(None), rows.columns["id"], strict=False))
+        return range(len(rows)), ()
+    keys = list(_keys(rows))
     if table.columns.domain_id not in (None, *table.key):
         _refuse_takeover(table, stored, keys)
     hashes: Iterable[Any] = rows.columns.get("content_hash") or repeat(None)
@@ -184,7 +186,7 @@ async def _sort_out(session: Session, table: Table, rows: Rows) -> tuple[Rows, R
             new.append(position)
         elif digest is None or stored[key] != digest:
             changed.append(position)
-    return rows.take(new), rows.take(changed)
+    return new, changed
 
 
 def _refuse_takeover(table: Table, stored: Mapping[tuple[Any, str], Any], keys: Iterable[tuple[Any, str]]) -> None:
@@ -199,8 +201,8 @@ def _refuse_takeover(table: Table, stored: Mapping[tuple[Any, str], Any], keys: 
             raise SchemaError(msg)
 
 
-async def _insert_new(session: Session, table: Table, rows: Rows) -> tuple[int, int]:
-    """Write rows that were not there a moment ago; return how many were inserted and how many replaced."""
+async def _insert_new(session: Session, table: Table, rows: Rows) -> list[int]:
+    """Write rows that were not there a moment ago; return the positions of those that are there by now."""
     if len(rows) >= _COPY_ROWS and session.dialect.wire is Wire.BINARY:
         names = [getattr(table.columns, logical) for logical in rows.columns]
         try:
@@ -211,15 +213,19 @@ async def _insert_new(session: Session, table: Table, rows: Rows) -> tuple[int, 
             # the way that allows for it.
             pass
         else:
-            return len(rows), 0
-    inserted = updated = 0
+            return []
+    written: set[tuple[Any, str]] = set()
     for part in _parts(rows, _STATEMENT_ROWS):
-        written = {row[0] for row in await session.fetch(dml.insert_missing(table, part, session.dialect))}
-        inserted += len(written)
-        if len(written) < len(part):
-            rest = part.take([p for p, row_id in enumerate(part.columns["id"]) if row_id not in written])
-            updated += await session.execute(dml.upsert(table, rest, session.dialect))
-    return inserted, updated
+        inserted = await session.fetch(dml.insert_missing(table, part, session.dialect))
+        written.update((row[1], row[0]) for row in inserted)
+    if len(written) == len(rows):
+        return []
+    return [position for position, key in enumerate(_keys(rows)) if key not in written]
+
+
+def _keys(rows: Rows) -> Iterator[tuple[Any, str]]:
+    """Return the domain (`None` where the table has none) and the id of each row."""
+    return zip(rows.columns.get("domain_id") or repeat(None), rows.columns["id"], strict=False)
 
 
 def check_writable(table: Table, server: Server) -> None:

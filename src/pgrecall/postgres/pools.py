@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -15,22 +14,21 @@ from pgrecall import embedded
 from pgrecall.errors import ConnectionFailed, PGRecallError
 from pgrecall.postgres import codecs
 from pgrecall.postgres.failures import translate
+from pgrecall.postgres.pool import LoopPool
 from pgrecall.postgres.probe import keeps_prepared_statements, probe
-from pgrecall.postgres.session import Session
-from pgrecall.sql.dialect import Dialect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from types import TracebackType
 
     from pgrecall.config import PoolConfig
     from pgrecall.postgres.address import Address
+    from pgrecall.postgres.session import Session
     from pgrecall.table import Server
 
 # What searching wants of the planner: without the first, PostgreSQL reads small tables of large vectors
 # from end to end instead of using the index; compiling a query takes longer than running it.
 _SETTINGS: Final = {"random_page_cost": "1.1", "jit": "off", "application_name": "pgrecall"}
 _STATEMENT_CACHE: Final = 256
-_CLOSE_TIMEOUT: Final = 5.0
 _UNKNOWN_PARAMETER: Final = "unsupported startup parameter"
 
 # Pools that were open when this process was forked. They belong to the parent; to finalise them here
@@ -47,44 +45,44 @@ class _Connection(asyncpg.Connection):
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """One loop's pool, what it is connected to, and the generator whose end closes it."""
-
-    pool: asyncpg.Pool
-    server: Server
-    dialect: Dialect
-    guard: AsyncGenerator[None]
-
-
 class Pools:
     """The pools of one client: where its sessions come from."""
 
     repeatable = True
 
     def __init__(self, address: Address, config: PoolConfig) -> None:
+        # Looked up here because it registers an exit handler, which must come before the portal's: handlers
+        # run in reverse, and pools close before the server does.
+        self._start = embedded.start if address.url is None else None
         self.address = address
         self._config = config
         self._lock = threading.Lock()
         self._process = os.getpid()
-        self._opened: dict[asyncio.AbstractEventLoop, asyncio.Task[_Open]] = {}
+        self._opened: dict[asyncio.AbstractEventLoop, asyncio.Task[LoopPool]] = {}
         self._embedded: embedded.EmbeddedServer | None = None
 
-    @asynccontextmanager
-    async def session(self) -> AsyncGenerator[Session]:
-        """Lend a connection of the running loop's pool.
+    def session(self) -> AbstractAsyncContextManager[Session]:
+        """Return a context manager that lends a connection of the running loop's pool.
 
-        Raises:
-            ConnectionFailed: No server answered, or it refused.
+        Entering it raises `ConnectionFailed` where no server answers, or it refuses.
         """
-        opened = await self._open()
-        async with opened.pool.acquire() as connection:
-            yield Session(
-                server=opened.server,
-                dialect=opened.dialect,
-                direct=not opened.server.pooled,
-                connection=connection,  # pyright: ignore[reportArgumentType] - a proxy, with the same methods
-            )
+        return _Lease(self)
+
+    async def opened(self) -> LoopPool:
+        """Return the running loop's pool, opened if need be."""
+        loop = asyncio.get_running_loop()
+        task = self._opened.get(loop)
+        if task is not None and self._process == os.getpid() and task.done() and not task.exception():
+            return task.result()
+        with self._lock:
+            self._forget_parent()
+            task = self._opened.get(loop)
+            if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+                for closed in [other for other in self._opened if other.is_closed()]:
+                    del self._opened[closed]
+                task = self._opened[loop] = loop.create_task(self._connect(), name="pgrecall opens a pool")
+        # One caller's cancellation must not take the pool from the others who wait for it.
+        return await asyncio.shield(task)
 
     async def refresh(self) -> None:
         """Look at the server again: an extension was made, so connections need their codecs anew."""
@@ -109,28 +107,13 @@ class Pools:
         if server is not None:
             await asyncio.to_thread(server.close)
 
-    async def _open(self) -> _Open:
-        loop = asyncio.get_running_loop()
-        task = self._opened.get(loop)
-        if task is not None and self._process == os.getpid() and task.done() and not task.exception():
-            return task.result()
-        with self._lock:
-            self._forget_parent()
-            task = self._opened.get(loop)
-            if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-                for closed in [other for other in self._opened if other.is_closed()]:
-                    del self._opened[closed]
-                task = self._opened[loop] = loop.create_task(self._connect(), name="pgrecall opens a pool")
-        # One caller's cancellation must not take the pool from the others who wait for it.
-        return await asyncio.shield(task)
-
     def _forget_parent(self) -> None:
         if self._process != os.getpid():
             _INHERITED.append(self._opened)
             self._opened = {}
             self._process = os.getpid()
 
-    async def _connect(self) -> _Open:
+    async def _connect(self) -> LoopPool:
         arguments = await self._arguments()
         try:
             server, arguments = await self._look(arguments)
@@ -147,16 +130,14 @@ class Pools:
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
             raise self._unreachable(error) from error
-        guard = _until_loop_ends(pool)
-        await anext(guard)
-        return _Open(pool, server, Dialect(server.vector_schema), guard)
+        return await LoopPool(pool, server, self._config.max_size).start()
 
     async def _arguments(self) -> dict[str, Any]:
         url = self.address.url
-        if url is None:
+        if self._start is not None:
             if self._embedded is None:
                 # Starting takes a second, which the loop must not wait for.
-                self._embedded = await asyncio.to_thread(embedded.start, self.address.path)
+                self._embedded = await asyncio.to_thread(self._start, self.address.path)
             url = self._embedded.url
         return {
             "dsn": url,
@@ -203,18 +184,26 @@ class Pools:
         return ConnectionFailed(f"cannot connect to {self.address}: {said}")
 
 
-async def _until_loop_ends(pool: asyncpg.Pool) -> AsyncGenerator[None]:
-    """Close *pool* when this generator is closed: by us, or by the loop, which does so before it ends."""
-    try:
-        yield
-    finally:
-        try:
-            await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT)
-        except (TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
-            pool.terminate()
+class _Lease:
+    """One session, from when it is entered until it is left."""
+
+    __slots__ = ("_pool", "_pools", "_session")
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+
+    async def __aenter__(self) -> Session:
+        self._pool = await self._pools.opened()
+        self._session = await self._pool.take()
+        return self._session
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.give_back(self._session, well=error is None)
 
 
-async def _finish(task: asyncio.Task[_Open]) -> None:
+async def _finish(task: asyncio.Task[LoopPool]) -> None:
     """Close the pool that *task* opens or has opened."""
     with suppress(PGRecallError, asyncio.CancelledError):
-        await (await task).guard.aclose()
+        await (await task).close()

@@ -91,8 +91,14 @@ def upsert(table: Table, rows: Rows, dialect: Dialect) -> Statement:
 
 
 def insert_missing(table: Table, rows: Rows, dialect: Dialect) -> Statement:
-    """Return the statement that inserts the rows whose key is not there yet, and gives back their ids."""
-    ending = SQL("ON CONFLICT DO NOTHING RETURNING {id}::text").format(id=Identifier(table.columns.id))
+    """Return the statement that inserts the rows whose key is not there yet.
+
+    Its rows are those that were inserted: id as text, domain (NULL where the table has none).
+    """
+    domain = SQL("NULL::text") if table.columns.domain_id is None else Identifier(table.columns.domain_id)
+    ending = SQL("ON CONFLICT DO NOTHING RETURNING {id}::text, {domain}").format(
+        id=Identifier(table.columns.id), domain=domain
+    )
     return _insert(table, rows, dialect, ending).compile()
 
 
