@@ -1,22 +1,20 @@
-"""The keywords that LangChain passes through: understood, or refused with the nearest name."""
+"""What LangChain passes to a search beside the query."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.config import SearchOptions
-from pgrecall.errors import ConfigError
+from pgrecall.collection.keywords import OPTIONS, refuse_unknown, search_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from pgrecall.collection import Collection
+    from pgrecall.config import SearchOptions
     from pgrecall.filters import Filter
 
-_OPTIONS: Final = tuple(option.name for option in fields(SearchOptions))
-_SEARCH: Final = ("filter", "domain", "score_threshold", *_OPTIONS)
+_SEARCH: Final = ("filter", "domain", "score_threshold", *OPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +45,5 @@ class Search:
             collection=collection.domain(keywords["domain"]) if "domain" in keywords else collection,
             filter=keywords.get("filter"),
             score_threshold=keywords.get("score_threshold"),
-            options=SearchOptions(**{name: keywords[name] for name in _OPTIONS if name in keywords}),
+            options=search_options(keywords),
         )
-
-
-def refuse_unknown(keywords: Iterable[str], known: tuple[str, ...]) -> None:
-    """Raise `ConfigError` for a keyword that would have no effect."""
-    for keyword in keywords:
-        if keyword not in known:
-            nearest = get_close_matches(keyword, known, n=1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
-            msg = f"unknown keyword {keyword!r}; {hint}"
-            raise ConfigError(msg)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pgrecall import portal
+from pgrecall.collection.keywords import refuse_unknown
 from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
 from pgrecall.langchain.documents import document_parts, embedded_batch, text_parts
-from pgrecall.langchain.keywords import refuse_unknown
 from pgrecall.langchain.searching import SearchMethods
 
 if TYPE_CHECKING:

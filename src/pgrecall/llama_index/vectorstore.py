@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, TypeAdapter
@@ -16,8 +14,9 @@ from llama_index.core.vector_stores.types import (
 )
 
 from pgrecall import portal
+from pgrecall.collection.keywords import OPTIONS, refuse_unknown, search_options
 from pgrecall.collection.opening import DEFAULT_COLLECTION, ClientLike, CollectionLike, open_collection
-from pgrecall.config import CollectionConfig, SearchOptions
+from pgrecall.config import CollectionConfig
 from pgrecall.errors import ConfigError, FilterError
 from pgrecall.llama_index.filters import to_filter
 from pgrecall.llama_index.nodes import to_batch, to_node
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
 
     from pgrecall.collection import AsyncClient, AsyncCollection, Collection
+    from pgrecall.config import SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.records import Match, Page
 
@@ -37,7 +37,6 @@ _MAX_NODES: Final = 2**31 - 1
 # What other stores call the options, and what only matters in MMR mode.
 _SYNONYMS: Final = {"hnsw_ef_search": "ef_search", "ivfflat_probes": "probes"}
 _MMR: Final = frozenset({"mmr_threshold", "mmr_prefetch_factor", "mmr_prefetch_k"})
-_OPTIONS: Final = tuple(option.name for option in fields(SearchOptions))
 
 
 class PGRecallVectorStore(BasePydanticVectorStore):
@@ -140,22 +139,22 @@ class PGRecallVectorStore(BasePydanticVectorStore):
         Raises:
             RecordError: A node has no embedding, or cannot be stored; nothing is written then.
         """
-        _refuse(kwargs)
+        refuse_unknown(kwargs)
         return self._collection.upsert(to_batch(nodes)).ids
 
     async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         """Store nodes; see `add`."""
-        _refuse(kwargs)
+        refuse_unknown(kwargs)
         return (await self._asynchronous.upsert(to_batch(nodes))).ids
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete all nodes of a source document; one that is not known is no error."""
-        _refuse(delete_kwargs)
+        refuse_unknown(delete_kwargs)
         self._collection.delete(document_ids=[ref_doc_id])
 
     async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete all nodes of a source document; see `delete`."""
-        _refuse(delete_kwargs)
+        refuse_unknown(delete_kwargs)
         await self._asynchronous.delete(document_ids=[ref_doc_id])
 
     def delete_nodes(
@@ -166,7 +165,7 @@ class PGRecallVectorStore(BasePydanticVectorStore):
         Raises:
             FilterError: *filters* is empty, which would mean everything: call `clear` for that.
         """
-        _refuse(delete_kwargs)
+        refuse_unknown(delete_kwargs)
         if node_ids is not None or filters is not None:
             self._collection.delete(node_ids, filter=_restricting(filters))
 
@@ -174,7 +173,7 @@ class PGRecallVectorStore(BasePydanticVectorStore):
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
         """Delete nodes; see `delete_nodes`."""
-        _refuse(delete_kwargs)
+        refuse_unknown(delete_kwargs)
         if node_ids is not None or filters is not None:
             await self._asynchronous.delete(node_ids, filter=_restricting(filters))
 
@@ -274,22 +273,12 @@ class PGRecallVectorStore(BasePydanticVectorStore):
         """Do nothing: everything is in the database already."""
 
 
-def _refuse(keywords: dict[str, Any], known: tuple[str, ...] = ()) -> None:
-    """Raise `ConfigError` for a keyword that would have no effect."""
-    for keyword in keywords:
-        if keyword not in known:
-            nearest = get_close_matches(keyword, known, n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            msg = f"unknown keyword {keyword!r}{hint}"
-            raise ConfigError(msg)
-
-
 def _checked(query: VectorStoreQuery, keywords: dict[str, Any]) -> SearchOptions:
     if query.mode != VectorStoreQueryMode.DEFAULT:
         msg = f"query mode {query.mode!r} is not supported; use VectorStoreQueryMode.DEFAULT"
         raise ConfigError(msg)
-    _refuse(keywords, (*_OPTIONS, *_SYNONYMS, *_MMR))
-    return SearchOptions(**{_SYNONYMS.get(name, name): value for name, value in keywords.items() if name not in _MMR})
+    refuse_unknown(keywords, (*OPTIONS, *_SYNONYMS, *_MMR))
+    return search_options({_SYNONYMS.get(name, name): value for name, value in keywords.items()})
 
 
 def _query_filter(query: VectorStoreQuery) -> Filter | None:
