@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall.config import check_range
@@ -128,7 +129,11 @@ def as_record(row: Any, table: Table, dialect: Dialect, domain: str | None) -> R
 
 
 def as_matches(rows: Sequence[Any], table: Table, dialect: Dialect, domain: str | None) -> list[Match]:
-    """Return the rows that a search found."""
+    """Return the rows that a search found, nearest first.
+
+    An HNSW index under cosine distance orders by rounded numbers, so neighbours that are almost equally
+    far can come in the wrong order; sorting ten rows costs nothing.
+    """
     score = table.distance.score
     matches: list[Match] = []
     for row in rows:
@@ -147,6 +152,7 @@ def as_matches(rows: Sequence[Any], table: Table, dialect: Dialect, domain: str 
                 None if envelope is None else dialect.read_json(envelope),
             )
         )
+    matches.sort(key=attrgetter("distance"))
     return matches
 
 

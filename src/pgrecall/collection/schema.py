@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from asyncpg import exceptions as pg
 
+from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import (
     CollectionExists,
     CollectionNotFound,
@@ -77,7 +78,7 @@ async def ensure_table(
         SchemaError: It exists and does not fit.
     """
     server = await _ensure_extension(database, config)
-    _check_versions(server)
+    _check_versions(server, config)
 
     async def work(session: Session) -> Table:
         if new:
@@ -150,13 +151,18 @@ def missing_extension(server: Server, said: str = "") -> ExtensionMissing:
     )
 
 
-def _check_versions(server: Server) -> None:
+def _check_versions(server: Server, config: CollectionConfig) -> None:
     if server.version < _MIN_SERVER:
         msg = f"PostgreSQL {server.version // 10_000} is too old; 14 or later is needed"
         raise SchemaError(msg)
     if server.vector_version is not None and server.vector_version < _MIN_VECTOR:
         found = ".".join(map(str, server.vector_version))
         msg = f"pgvector {found} is too old, 0.6 or later is needed: ALTER EXTENSION vector UPDATE"
+        raise SchemaError(msg)
+    newer = config.new_vector_type is not VectorType.VECTOR or config.new_distance is Distance.L1
+    if newer and not server.has_halfvec:
+        what = f"{config.new_distance.value} distance on {config.new_vector_type.value}"
+        msg = f"{what} needs pgvector 0.7 or later: ALTER EXTENSION vector UPDATE"
         raise SchemaError(msg)
 
 

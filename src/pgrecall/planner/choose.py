@@ -108,5 +108,7 @@ def _scan(s: Situation, index: VectorIndex, access: Access, fetch: int, reason: 
 
 def _candidates(s: Situation) -> int:
     if s.index is not None and s.index.method == "ivfflat":
-        return s.options.probes or max(1, round(math.sqrt(s.lists)))
+        # As many cells as hold twice the rows that are wanted, if they hold equally many.
+        needed = math.ceil(2 * s.k * s.lists / max(s.rows, 1))
+        return s.options.probes or min(max(1, round(math.sqrt(s.lists)), needed), s.lists)
     return min(max(s.options.ef_search or DEFAULT_EF_SEARCH, s.k), MAX_EF_SEARCH)
