@@ -128,6 +128,6 @@ def search_statement(table: str, k: int) -> str:
 
 
 async def uses_vector_index(connection: Any, statement: str, query: NDArray[np.float32]) -> bool:
-    """Return whether *statement* scans an HNSW index."""
+    """Return whether *statement* takes its order from an index, which only a vector index can give."""
     lines = await connection.fetch(f"EXPLAIN {statement}", query)
-    return any("hnsw" in line[0] for line in lines)
+    return any("Order By:" in line[0] for line in lines)

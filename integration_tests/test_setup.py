@@ -177,8 +177,14 @@ async def test_a_server_that_is_read_only_is_read(database, docs):
 )
 def test_a_version_that_is_too_old_is_refused(changes, message):
     with pytest.raises(SchemaError, match=message):
-        _check_versions(facts(**changes))
+        _check_versions(facts(**changes), CollectionConfig(name="docs"))
 
 
 def test_the_oldest_versions_that_are_supported_are_taken():
-    assert _check_versions(facts(version=140_000, vector_version=(0, 6, 0))) is None
+    assert _check_versions(facts(version=140_000, vector_version=(0, 6, 0)), CollectionConfig(name="docs")) is None
+
+
+@pytest.mark.parametrize("changes", [{"distance": "l1"}, {"vector_type": "halfvec"}, {"distance": "hamming"}])
+def test_what_came_with_pgvector_0_7_is_refused_before(changes):
+    with pytest.raises(SchemaError, match="needs pgvector 0.7"):
+        _check_versions(facts(vector_version=(0, 6, 2)), CollectionConfig(name="docs", **changes))

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     import numpy as np
+    from numpy.typing import NDArray
 
 Extra = Literal["embedding", "envelope"]
 """What is read only where it is asked for: the embedding, and what an adapter stored with the record."""
 
-Embedding = Sequence[float] | NDArray[Any]
+Embedding: TypeAlias = "Sequence[float] | NDArray[Any]"
 """One embedding, shape ``(d,)``: a list of numbers or an array (of 0 and 1 for a bit column)."""
 
 
