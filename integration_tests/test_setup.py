@@ -186,5 +186,5 @@ def test_the_oldest_versions_that_are_supported_are_taken():
 
 @pytest.mark.parametrize("changes", [{"distance": "l1"}, {"vector_type": "halfvec"}, {"distance": "hamming"}])
 def test_what_came_with_pgvector_0_7_is_refused_before(changes):
-    with pytest.raises(SchemaError, match="needs pgvector 0.7"):
+    with pytest.raises(SchemaError, match=r"needs pgvector 0\.7"):
         _check_versions(facts(vector_version=(0, 6, 2)), CollectionConfig(name="docs", **changes))

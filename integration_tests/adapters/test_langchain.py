@@ -79,7 +79,7 @@ def test_unknown_keyword_is_refused_with_the_nearest_name(store):
     with pytest.raises(ConfigError, match="did you mean 'domain'"):
         store.add_texts(["x"], domains="a")
     with pytest.raises(ConfigError, match="did you mean 'collection'"):
-        PGRecallVectorStore.from_texts(["x"], EMBEDDING, colection="c")
+        PGRecallVectorStore.from_texts(["x"], EMBEDDING, colle="c")
 
 
 @pytest.mark.parametrize("bad", ["kind", ["kind"], 3])

@@ -57,7 +57,7 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InternalClientError):
         return True  # the protocol was cut off in the middle of something
     if isinstance(error, asyncpg.InterfaceError):
-        return "clos" in str(error)  # "connection is closed", "pool is closing"
+        return any(word in str(error) for word in ("closed", "closing"))
     return isinstance(error, (*_LOST, OSError)) and not isinstance(error, TimeoutError)
 
 
