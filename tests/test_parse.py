@@ -34,8 +34,12 @@ def test_parse_keeps_json_types_apart():
     assert len({parse({"year": value}).json for value in values}) == len(values)
 
 
-def test_parse_keeps_a_dotted_key_whole():
-    assert parse({"a.b": 1}).field == Key(("a.b",))
+def test_parse_leads_a_dotted_key_into_objects():
+    assert parse({"a.b": 1}).field == Key(("a", "b"))
+
+
+def test_parse_keeps_an_escaped_dot_in_its_key():
+    assert parse({r"a\.b.c": 1}).field == Key(("a.b", "c"))
 
 
 def test_parse_of_a_nested_mapping_is_a_value():

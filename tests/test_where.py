@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgrecall.config import Columns
-from pgrecall.errors import FilterError, SchemaError
+from pgrecall.errors import SchemaError
 from pgrecall.filters import Column, Equals, In, Key, parse
 from pgrecall.scope import Scope
 from pgrecall.sql.selection import Selection
@@ -55,13 +55,13 @@ def test_a_scalar_is_compared_by_containment():
 @pytest.mark.parametrize("value", [[1], {"b": 1}, [], {}])
 def test_a_container_is_compared_by_containment_and_equality(value):
     found = compiled({"a": value}).text
-    assert found == 'WHERE ("metadata" @> $1::jsonb AND "metadata" #> $2::text[] = $3::jsonb)'
+    assert found == 'WHERE ("metadata" @> $1::jsonb AND ("metadata" -> $2::text) = $3::jsonb)'
 
 
 def test_null_also_passes_rows_that_lack_the_key():
     found = compiled({"a": None})
-    assert found.text == "WHERE COALESCE(\"metadata\" #> $1::text[], 'null') = 'null'"
-    assert found.args == (["a"],)
+    assert found.text == "WHERE COALESCE((\"metadata\" -> $1::text), 'null') = 'null'"
+    assert found.args == ("a",)
 
 
 def test_on_a_lent_connection_json_travels_as_text():
@@ -76,9 +76,8 @@ def test_a_column_is_compared_as_text():
     assert found.args == (["d1"],)
 
 
-def test_a_column_compared_with_a_number_is_an_error():
-    with pytest.raises(FilterError, match="cannot equal 1"):
-        compiled(Equals(Column("id"), b"1"))
+def test_a_text_column_equals_no_number():
+    assert compiled(Equals(Column("id"), b"1")).text == "WHERE false"
 
 
 def test_one_of_several_values_is_any_of_them():
@@ -96,7 +95,7 @@ def test_a_filter_on_a_table_without_metadata_is_an_error():
 
 
 def test_a_filter_on_a_column_that_the_table_lacks_is_an_error():
-    with pytest.raises(SchemaError, match="no document_id column"):
+    with pytest.raises(SchemaError, match=r"no column for \$document_id"):
         compiled(Equals(Column("document_id"), b'"d"'), columns=Columns(document_id=None))
 
 

@@ -18,7 +18,6 @@ from llama_index.core.schema import (
     TextNode,
 )
 from llama_index.core.vector_stores.types import (
-    FilterCondition,
     FilterOperator,
     MetadataFilter,
     MetadataFilters,
@@ -93,17 +92,19 @@ def test_query_of_none_matches_nothing(store):
     assert store.query(query(filters=filters(("kind", None)))).ids == []
 
 
-def test_unsupported_mode_operator_condition_and_keyword_are_errors(store):
+def test_unsupported_mode_and_keyword_are_errors(store):
     with pytest.raises(ConfigError, match="mode"):
         store.query(query(mode=VectorStoreQueryMode.SPARSE))
-    bad = MetadataFilters(filters=[MetadataFilter(key="n", value=1, operator=FilterOperator.TEXT_MATCH)])
-    with pytest.raises(FilterError, match="operator"):
-        store.query(query(filters=bad))
-    with pytest.raises(FilterError, match="condition"):
-        store.query(query(filters=filters(("n", 1), condition=FilterCondition.OR)))
     with pytest.raises(ConfigError, match="did you mean 'ef_search'"):
         store.query(query(), ef_serch=3)
     assert store.query(query(), hnsw_ef_search=50, mmr_threshold=0.5).ids[0] == "a"
+
+
+def test_value_that_does_not_fit_its_operator_is_an_error(store):
+    for operator, value in [(FilterOperator.IN, "x"), (FilterOperator.TEXT_MATCH, 3)]:
+        bad = MetadataFilters(filters=[MetadataFilter(key="n", value=value, operator=operator)])
+        with pytest.raises(FilterError, match="'n'"):
+            store.query(query(filters=bad))
 
 
 def test_add_replaces_by_node_id_and_gives_an_id_for_each(store):

@@ -2,7 +2,40 @@
 
 from __future__ import annotations
 
-from pgrecall.filters.nodes import And, Column, Equals, Filter, In, Key
+from pgrecall.filters.nodes import (
+    And,
+    Column,
+    Compare,
+    Contains,
+    Equals,
+    Exists,
+    Field,
+    Filter,
+    In,
+    IsEmpty,
+    Key,
+    Matches,
+    Not,
+    Or,
+    Order,
+)
 from pgrecall.filters.parse import parse
 
-__all__ = ["And", "Column", "Equals", "Filter", "In", "Key", "parse"]
+__all__ = [
+    "And",
+    "Column",
+    "Compare",
+    "Contains",
+    "Equals",
+    "Exists",
+    "Field",
+    "Filter",
+    "In",
+    "IsEmpty",
+    "Key",
+    "Matches",
+    "Not",
+    "Or",
+    "Order",
+    "parse",
+]

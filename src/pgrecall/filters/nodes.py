@@ -1,14 +1,28 @@
-"""The filter tree. Nodes are frozen and hashable, so that a filter can be the key of a cache."""
+"""The filter tree. Nodes are frozen and hashable, so that a filter can be the key of a cache.
+
+They combine with ``&``, ``|`` and ``~``. A node that a row gives no sense to (another type, no such key) is
+not true of it, and so its negation is: ``~`` means "everything else".
+"""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Literal
 
 
+class Order(enum.StrEnum):
+    """Comparisons of size."""
+
+    LESS = "<"
+    LESS_OR_EQUAL = "<="
+    GREATER = ">"
+    GREATER_OR_EQUAL = ">="
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of the metadata; more than one name leads into nested objects."""
+    """A key of the metadata; more than one name leads into nested objects, never into lists."""
 
     path: tuple[str, ...]
 
@@ -20,10 +34,10 @@ class Key:
 class Column:
     """A column beside the metadata."""
 
-    name: Literal["id", "document_id"]
+    name: Literal["id", "document_id", "chunk_index", "created_at", "content"]
 
     def __str__(self) -> str:
-        return self.name
+        return f"${self.name}"
 
 
 Field = Key | Column
@@ -34,9 +48,14 @@ class Node:
 
     __slots__ = ()
 
-    def __and__(self, other: Filter) -> And:
-        clauses = [*_clauses(self), *_clauses(other)]
-        return And(tuple(clauses))
+    def __and__(self, other: Node) -> And:
+        return And((*_parts(self, And), *_parts(other, And)))
+
+    def __or__(self, other: Node) -> Or:
+        return Or((*_parts(self, Or), *_parts(other, Or)))
+
+    def __invert__(self) -> Not:
+        return Not(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +64,8 @@ class Equals(Node):
 
     Attributes:
         field: What is compared.
-        json: The value as JSON text, which makes the node hashable whatever it holds. ``null`` also
-            matches rows that lack the field.
+        json: The value as JSON text, which makes the node hashable whatever it holds. ``null`` is also
+            true of rows that lack the field.
     """
 
     field: Field
@@ -55,7 +74,7 @@ class Equals(Node):
 
 @dataclass(frozen=True, slots=True)
 class In(Node):
-    """The field holds one of these values; without any value no row passes.
+    """The field holds one of these values; without any value it is true of no row.
 
     Attributes:
         field: What is compared.
@@ -67,21 +86,93 @@ class In(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Compare(Node):
+    """The field holds a number below or above this number, or a text before or after this text.
+
+    Texts are in the order of their code points, in which dates and times in ISO 8601 are in order too.
+
+    Attributes:
+        field: What is compared.
+        order: How.
+        json: A number or a text, as JSON text.
+    """
+
+    field: Field
+    order: Order
+    json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exists(Node):
+    """The field is there, be it null."""
+
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class IsEmpty(Node):
+    """The field is missing, null, the empty text or the empty list."""
+
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Contains(Node):
+    """The field is a list with this element, a text with this text in it, or an object with this key.
+
+    Attributes:
+        field: What is looked into.
+        json: A scalar as JSON text.
+    """
+
+    field: Field
+    json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Matches(Node):
+    """The field is a text that fits a pattern.
+
+    Attributes:
+        field: What is matched.
+        kind: ``like`` (``%`` and ``_`` are wildcards, a backslash escapes), ``regex`` (PostgreSQL's advanced
+            regular expressions) or ``substring`` (the pattern itself, nothing in it is special).
+        pattern: The pattern.
+        fold: Whether upper and lower case are the same.
+    """
+
+    field: Field
+    kind: Literal["like", "regex", "substring"]
+    pattern: str
+    fold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class And(Node):
-    """All of the clauses hold; without any clause every row passes."""
+    """All of the clauses are true; without any clause it is true of every row."""
 
-    clauses: tuple[Filter, ...]
-
-
-Filter = Equals | In | And
+    clauses: tuple[Node, ...]
 
 
-def _clauses(node: object) -> tuple[Filter, ...]:
-    match node:
-        case And(clauses):
-            return clauses
-        case Equals() | In():
-            return (node,)
-        case _:
-            msg = f"{node!r} is not a filter"
-            raise TypeError(msg)
+@dataclass(frozen=True, slots=True)
+class Or(Node):
+    """One of the clauses is true; without any clause it is true of no row."""
+
+    clauses: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Node):
+    """The clause is not true."""
+
+    clause: Node
+
+
+Filter = Node
+
+
+def _parts(node: Node, kind: type[And | Or]) -> tuple[Node, ...]:
+    if not isinstance(node, Node):
+        msg = f"{node!r} is not a filter"
+        raise TypeError(msg)
+    return node.clauses if isinstance(node, kind) else (node,)

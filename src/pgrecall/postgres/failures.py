@@ -12,6 +12,7 @@ from pgrecall.errors import (
     ConnectionFailed,
     DatabaseError,
     DimensionMismatch,
+    FilterError,
     PermissionDenied,
     PGRecallError,
 )
@@ -47,6 +48,8 @@ def translate(error: BaseException) -> PGRecallError:
         return CollectionNotFound(f"{said}; was it dropped or renamed meanwhile?")
     if isinstance(error, _DENIED):
         return PermissionDenied(f"the server does not allow it: {said}")
+    if isinstance(error, pg.InvalidRegularExpressionError):
+        return FilterError(f"PostgreSQL cannot read the regular expression: {said}")
     if isinstance(error, pg.DataError) and "dimensions" in said:
         return DimensionMismatch(said)
     return DatabaseError(said)

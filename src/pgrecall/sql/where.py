@@ -1,12 +1,34 @@
-"""Scope and filter to conditions."""
+"""Scope and filter to conditions.
+
+Every condition is true, or it is not: null and false mean the same, and nothing in a row can make a
+condition fail. So what is compared is first made sure to be of the right type, and negation is
+``IS NOT TRUE``.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, LiteralString, assert_never
 
 from pgrecall import jsonb
-from pgrecall.errors import FilterError, SchemaError
-from pgrecall.filters.nodes import And, Column, Equals, Field, Filter, In, Key
+from pgrecall.errors import SchemaError
+from pgrecall.filters.nodes import (
+    And,
+    Column,
+    Compare,
+    Contains,
+    Equals,
+    Exists,
+    Filter,
+    In,
+    IsEmpty,
+    Key,
+    Matches,
+    Not,
+    Or,
+    Order,
+)
+from pgrecall.sql.columns import column_condition
+from pgrecall.sql.comparison import OPERATORS, matches
 from pgrecall.sql.compose import SQL, Composable, Identifier, Param
 
 if TYPE_CHECKING:
@@ -14,25 +36,24 @@ if TYPE_CHECKING:
     from pgrecall.sql.selection import Selection
     from pgrecall.table import Table
 
+Leaf = Equals | In | Compare | Exists | IsEmpty | Contains | Matches
+FALSE: Final = SQL("false")
+
 
 def conditions(selection: Selection) -> list[Composable]:
     """Return the conditions that a selected row meets, to be joined with AND; the scope's comes first.
 
     Raises:
         SchemaError: The table has not the column that the scope or the filter needs.
-        FilterError: The filter compares a column with a value of another type.
     """
     table, scope = selection.table, selection.scope
     table.check_scope(scope)
     found: list[Composable] = []
     if scope.domain is not None and table.columns.domain_id is not None:
-        found.append(
-            SQL("{column} = {domain}").format(
-                column=Identifier(table.columns.domain_id), domain=Param(scope.domain, "text")
-            )
-        )
+        domain = Identifier(table.columns.domain_id)
+        found.append(SQL("{column} = {domain}").format(column=domain, domain=Param(scope.domain, "text")))
     if selection.filter is not None:
-        found += _node(table, selection.filter, selection.dialect)
+        found += _conjunction(table, selection.filter, selection.dialect)
     return found
 
 
@@ -41,60 +62,119 @@ def where(parts: list[Composable]) -> Composable:
     return SQL("WHERE {all}").format(all=SQL(" AND ").join(parts)) if parts else SQL("")
 
 
-def _node(table: Table, node: Filter, dialect: Dialect) -> list[Composable]:
+def _conjunction(table: Table, node: Filter, dialect: Dialect) -> list[Composable]:
+    """Return *node* as conditions to be joined with AND."""
+    if isinstance(node, And):
+        return [part for clause in node.clauses for part in _conjunction(table, clause, dialect)]
+    return [_condition(table, node, dialect)]
+
+
+def _condition(table: Table, node: Filter, dialect: Dialect) -> Composable:
     match node:
         case And():
-            return [part for clause in node.clauses for part in _node(table, clause, dialect)]
-        case Equals():
-            return [_one_of(table, node.field, (node.json,), dialect)]
-        case In():
-            return [_one_of(table, node.field, node.jsons, dialect)]
+            parts = _conjunction(table, node, dialect)
+            return _joined(" AND ", parts) if parts else SQL("true")
+        case Or():
+            return _joined(" OR ", [_condition(table, clause, dialect) for clause in node.clauses])
+        case Not():
+            return SQL("({clause}) IS NOT TRUE").format(clause=_condition(table, node.clause, dialect))
+        case Equals() | In() | Compare() | Exists() | IsEmpty() | Contains() | Matches():
+            if isinstance(node.field, Column):
+                return column_condition(table, node.field, node)
+            return _KeyConditions(table, node.field, dialect).of(node)
         case _:
-            assert_never(node)
+            msg = f"{node!r} is not a filter"
+            raise TypeError(msg)
 
 
-def _one_of(table: Table, field: Field, jsons: tuple[bytes, ...], dialect: Dialect) -> Composable:
-    match field:
-        case Column():
-            return _column_in(table, field, jsons)
-        case Key():
-            if not jsons:
-                return SQL("false")
-            equal = [_key_equals(table, field, json, dialect) for json in jsons]
-            return equal[0] if len(equal) == 1 else SQL("({any})").format(any=SQL(" OR ").join(equal))
-        case _:
-            assert_never(field)
+def _joined(operator: LiteralString, parts: list[Composable]) -> Composable:
+    if not parts:
+        return FALSE
+    return parts[0] if len(parts) == 1 else SQL("({all})").format(all=SQL(operator).join(parts))
 
 
-def _key_equals(table: Table, key: Key, json: bytes, dialect: Dialect) -> Composable:
-    if table.columns.metadata is None:
-        msg = f"{table.qualified_name} has no metadata column, so the filter on {str(key)!r} cannot be answered"
-        raise SchemaError(msg)
-    metadata = Identifier(table.columns.metadata)
-    path = Param(list(key.path), "text[]")
-    if json == b"null":
-        return SQL("COALESCE({metadata} #> {path}, 'null') = 'null'").format(metadata=metadata, path=path)
-    nested = json
-    for name in reversed(key.path):
-        nested = b"{" + jsonb.dumps(name) + b":" + nested + b"}"
-    # Containment is what a GIN index serves. It is equality for all but objects and arrays, of which it
-    # takes a part for the whole, so those are compared once more.
-    contains = SQL("{metadata} @> {nested}").format(metadata=metadata, nested=dialect.json(nested))
-    if json[:1] not in b"{[":
-        return contains
-    return SQL("({contains} AND {metadata} #> {path} = {value})").format(
-        contains=contains, metadata=metadata, path=path, value=dialect.json(json)
-    )
+class _KeyConditions:
+    """Conditions on one key of the metadata."""
 
+    def __init__(self, table: Table, key: Key, dialect: Dialect) -> None:
+        if table.columns.metadata is None:
+            msg = f"{table.qualified_name} has no metadata column, so the filter on {str(key)!r} cannot be answered"
+            raise SchemaError(msg)
+        self._key = key
+        self._dialect = dialect
+        self._metadata = Identifier(table.columns.metadata)
+        # Step by step, because a path in one would take a name that is a number for a place in a list.
+        *steps, last = [Param(name, "text") for name in key.path]
+        parent: Composable = self._metadata
+        for step in steps:
+            parent = SQL("{parent} -> {step}").format(parent=parent, step=step)
+        self._value = SQL("({parent} -> {last})").format(parent=parent, last=last)
+        self._text = SQL("({parent} ->> {last})").format(parent=parent, last=last)
 
-def _column_in(table: Table, column: Column, jsons: tuple[bytes, ...]) -> Composable:
-    name = getattr(table.columns, column.name)
-    if name is None:
-        msg = f"{table.qualified_name} has no {column.name} column, so the filter on it cannot be answered"
-        raise SchemaError(msg)
-    values = [jsonb.loads(json) for json in jsons]
-    for value in values:
-        if not isinstance(value, str):
-            msg = f"{column.name} is text and cannot equal {value!r}"
-            raise FilterError(msg)
-    return SQL("{column}::text = ANY({values})").format(column=Identifier(name), values=Param(values, "text[]"))
+    def of(self, node: Leaf) -> Composable:
+        match node:
+            case Equals():
+                return self._equals(node.json)
+            case In():
+                return _joined(" OR ", [self._equals(json) for json in node.jsons])
+            case Compare():
+                return self._compare(node.order, node.json)
+            case Exists():
+                return SQL("{value} IS NOT NULL").format(value=self._value)
+            case IsEmpty():
+                empty = SQL("""('null'::jsonb, '""'::jsonb, '[]'::jsonb)""")
+                return SQL("COALESCE({value}, 'null') IN {empty}").format(value=self._value, empty=empty)
+            case Contains():
+                return self._contains(node.json)
+            case Matches():
+                fits = matches(node, self._text)
+                return SQL("({is_text} AND {fits})").format(is_text=self._is("string"), fits=fits)
+            case _:
+                assert_never(node)
+
+    def _equals(self, json: bytes) -> Composable:
+        if json == b"null":
+            return SQL("COALESCE({value}, 'null') = 'null'").format(value=self._value)
+        # Containment is what a GIN index serves. It is equality for all but objects and arrays, of which
+        # it takes a part for the whole, so those are compared once more.
+        contains = self._holds(json)
+        if json[:1] not in b"{[":
+            return contains
+        equal = SQL("{value} = {other}").format(value=self._value, other=self._dialect.json(json))
+        return _joined(" AND ", [contains, equal])
+
+    def _holds(self, json: bytes) -> Composable:
+        """Return that the metadata contains this value at the key."""
+        for name in reversed(self._key.path):
+            json = b"{" + jsonb.dumps(name) + b":" + json + b"}"
+        return SQL("{metadata} @> {nested}").format(metadata=self._metadata, nested=self._dialect.json(json))
+
+    def _compare(self, order: Order, json: bytes) -> Composable:
+        operator = SQL(OPERATORS[order])
+        if json[:1] == b'"':
+            # Not the database's collation, in which the order of two texts depends on the machine.
+            text = Param(jsonb.loads(json), "text")
+            return SQL('({is_text} AND {text} COLLATE "C" {operator} {other})').format(
+                is_text=self._is("string"), text=self._text, operator=operator, other=text
+            )
+        return SQL("({is_number} AND {value} {operator} {other})").format(
+            is_number=self._is("number"), value=self._value, operator=operator, other=self._dialect.json(json)
+        )
+
+    def _contains(self, json: bytes) -> Composable:
+        in_list = SQL("({is_list} AND {value} @> {element})").format(
+            is_list=self._is("array"), value=self._value, element=self._dialect.json(b"[" + json + b"]")
+        )
+        if json[:1] != b'"':
+            return in_list
+        text = Param(jsonb.loads(json), "text")
+        in_text = SQL("({is_text} AND strpos({text}, {part}) > 0)").format(
+            is_text=self._is("string"), text=self._text, part=text
+        )
+        is_key = SQL("({is_object} AND jsonb_exists({value}, {part}))").format(
+            is_object=self._is("object"), value=self._value, part=text
+        )
+        return _joined(" OR ", [in_list, in_text, is_key])
+
+    def _is(self, kind: LiteralString) -> Composable:
+        return SQL("jsonb_typeof({value}) = {kind}").format(value=self._value, kind=SQL("'" + kind + "'"))
