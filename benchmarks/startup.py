@@ -15,13 +15,15 @@ _FRAMEWORKS = ("langchain_core", "llama_index", "rich", "typer")
 
 def measure(context: Context) -> None:
     """Measure the import in fresh interpreters, next to interpreters that import nothing."""
-    spent: list[float] = []
-    for run in range(_RUNS + 1):
-        bare, whole = _seconds("pass"), _seconds("import pgrecall")
-        if run:  # the first one compiles, and reads from the disk
-            spent.append(whole - bare)
+    spent = _spent("import pgrecall")
     context.findings.add(
         "import", "import pgrecall, fresh interpreter", "s", spent, targets=[Target(bound=0.25, at_least=False)]
+    )
+    context.findings.add(
+        "import.engine", "  and the engine, loaded at first use", "s", _spent("from pgrecall import AsyncClient")
+    )
+    context.findings.add(
+        "import.needs", "  of which asyncpg, NumPy and orjson", "s", _spent("import asyncpg, numpy, orjson")
     )
     imported = subprocess.run(
         [sys.executable, "-c", "import pgrecall, sys; print(*sys.modules)"], capture_output=True, text=True, check=True
@@ -35,6 +37,16 @@ def measure(context: Context) -> None:
         targets=[Target(bound=0, at_least=False)],
         note=", ".join(loaded),
     )
+
+
+def _spent(code: str) -> list[float]:
+    """Return how much longer an interpreter lives that runs *code*, several times."""
+    spent: list[float] = []
+    for run in range(_RUNS + 1):
+        bare, whole = _seconds("pass"), _seconds(code)
+        if run:  # the first one compiles, and reads from the disk
+            spent.append(whole - bare)
+    return spent
 
 
 def _seconds(code: str) -> float:

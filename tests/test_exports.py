@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import pgrecall
 from pgrecall import errors
 
@@ -19,13 +21,22 @@ def test_all_names_exist():
 
 
 def test_all_is_complete():
-    modules = {type(sys)}
     public = {
         name
-        for name, value in vars(pgrecall).items()
-        if not name.startswith("_") and name != "annotations" and type(value) not in modules
+        for name in dir(pgrecall) + list(vars(pgrecall))
+        if not name.startswith("_") and getattr(getattr(pgrecall, name), "__module__", "").startswith("pgrecall.")
     }
     assert public == set(pgrecall.__all__)
+
+
+def test_name_that_there_is_not_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="AsyncStore"):
+        pgrecall.AsyncStore  # noqa: B018
+
+
+def test_values_come_without_the_driver():
+    code = "import pgrecall, sys; pgrecall.Record(id='a'); assert not {'asyncpg', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_errors_form_one_tree():

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from pgrecall.collection import AsyncClient, AsyncCollection, Client, Collection, CollectionStats
+from typing import TYPE_CHECKING, Any
+
 from pgrecall.config import HNSW, CollectionConfig, Columns, IVFFlat, PoolConfig, SearchOptions
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import PGRecallError
@@ -14,6 +15,9 @@ from pgrecall.plan import Plan
 from pgrecall.records import Match, Page, Record, RecordBatch, UpsertResult
 from pgrecall.scope import Scope
 from pgrecall.table import Server, VectorIndex
+
+if TYPE_CHECKING:
+    from pgrecall.collection import AsyncClient, AsyncCollection, Client, Collection, CollectionStats
 
 __version__ = "0.1.0"
 
@@ -42,3 +46,23 @@ __all__ = [
     "VectorIndex",
     "VectorType",
 ]
+
+# What needs asyncpg and NumPy, most of what an import costs, is loaded when it is first asked for: settings,
+# records and errors are used in places that never connect.
+_ENGINE = frozenset({"AsyncClient", "AsyncCollection", "Client", "Collection", "CollectionStats"})
+
+
+def __getattr__(name: str) -> Any:
+    """Load the engine at its first use."""
+    if name not in _ENGINE:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from pgrecall import collection
+
+    globals()[name] = value = getattr(collection, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not."""
+    return [*__all__, "__version__"]
