@@ -104,4 +104,4 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x
 
 @given(TEXTS.filter(lambda key: not key.startswith("$")), TEXTS)
 def test_hostile_keys_and_values_never_reach_the_text(key, value):
-    assert compiled({key: value}).text == 'WHERE "metadata" @> $1::jsonb'
+    assert compiled({key.replace(".", r"\."): value}).text == 'WHERE "metadata" @> $1::jsonb'
