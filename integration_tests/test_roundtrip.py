@@ -150,5 +150,5 @@ def test_any_embedding_comes_back(url, embedding):
 def test_every_printable_character_is_only_text(docs):
     text = string.printable + "é😀\u2028\ufeff\U0010ffff"
     docs.upsert([Record(id=text, embedding=[1, 2], content=text, metadata={text: text})])
-    assert docs.count({text: text}) == 1
+    assert docs.count({text.replace(".", r"\."): text}) == 1
     assert docs.get([text])[0].content == text
