@@ -198,6 +198,10 @@ async def test_a_table_without_domains_serves_the_default_one_and_no_other(clien
         tenant.clear,
         lambda: tenant.search([1, 2, 3]),
         lambda: tenant.delete(["a"]),
+        lambda: tenant.get(["a"]),
+        tenant.list,
+        tenant.stats,
+        lambda: tenant.update(["a"], embeddings=[[3, 2, 1]]),
     ]
     for use in uses:
         with pytest.raises(SchemaError, match="domain"):
@@ -319,3 +323,11 @@ async def test_a_partitioned_table_is_used(client, connection):
         assert (await docs.domain(domain).upsert(given)).updated == 70
     assert await connection.fetchval("SELECT count(*) FROM theirs_red") == 70
     assert len(await docs.all_domains().search([1, 2, 3], k=200)) == 140
+
+
+async def test_a_table_without_a_key_is_counted_but_not_listed(client, connection):
+    docs = await adopted(client, connection, "CREATE TABLE theirs (id text, embedding vector(3))")
+    await connection.execute("INSERT INTO theirs VALUES ('a', '[1,2,3]'), ('a', '[1,2,3]')")
+    assert await docs.count() == 2
+    with pytest.raises(SchemaError, match="no unique key"):
+        await docs.list()

@@ -4,7 +4,7 @@ import pytest
 
 from pgrecall import Record
 from pgrecall.errors import ConfigError, DimensionMismatch, FilterError, RecordError
-from pgrecall.filters import And, Column, Equals, In
+from pgrecall.filters import And, Column, Equals, In, Or
 
 
 def record(row_id, **more):
@@ -173,3 +173,14 @@ async def test_clear_deletes_everything_and_counts_it(filled):
     assert await filled.clear() == 3
     assert await filled.clear() == 0
     assert await filled.count() == 0
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [{"$or": [{}]}, {"$or": [{"n": 1}, {"$and": [{}]}]}, {"$not": {"n": {"$in": []}}}, Or((And(()),)), ~Or(())],
+)
+async def test_delete_by_what_every_row_passes_is_an_error(docs, filter):
+    await docs.upsert([Record(id="a", embedding=[1, 2, 3])])
+    with pytest.raises(FilterError, match=r"clear\(\)"):
+        await docs.delete(filter=filter)
+    assert await docs.count() == 1

@@ -300,3 +300,27 @@ async def test_an_option_that_the_driver_does_not_take_is_an_error_of_ours(query
     with pytest.raises(PGRecallError) as caught:
         await AsyncClient(f"postgresql://me:hidden@127.0.0.1:1/db?{query}").server()
     assert "hidden" not in told(caught.value)
+
+
+async def test_a_blocking_close_on_a_loop_that_used_the_client_too_returns(url):
+    client = Client(url)
+    assert await client.asynchronous.collection("docs").count() == 0
+    client.close()
+    await client.asynchronous.close()
+
+
+async def test_first_use_by_many_of_a_database_without_the_extension_succeeds(bare_database):
+    async with AsyncClient(bare_database.url, pool=PoolConfig(max_size=3)) as client:
+        writes = [client.collection(f"t{n % 4}").upsert([Record(id=str(n), embedding=[1, 2])]) for n in range(30)]
+        assert sum([result.inserted for result in await asyncio.gather(*writes)]) == 30
+
+
+async def test_a_cancelled_opening_of_a_pool_does_not_stay(url):
+    async with AsyncClient(url) as client:
+        asking = asyncio.create_task(client.collection("docs").count())
+        await asyncio.sleep(0.005)
+        for task in asyncio.all_tasks():
+            if task.get_name().startswith("pgrecall opens"):
+                task.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert await client.collection("docs").count() == 0

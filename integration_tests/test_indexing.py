@@ -206,3 +206,14 @@ async def test_readers_and_writers_go_on_while_an_index_is_built(client):
     assert (await building).valid
     assert rounds > 1
     assert await docs.count() == 4_000 + rounds
+
+
+@pytest.mark.parametrize("turns", [2, 5, 10, 20, 40])
+async def test_a_cancelled_build_keeps_no_lock(filled, connection, turns):
+    building = asyncio.create_task(filled.create_index(SMALL))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    building.cancel()
+    await asyncio.gather(building, return_exceptions=True)
+    await asyncio.wait_for(filled.create_index(SMALL), 30)
+    assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0

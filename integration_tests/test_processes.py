@@ -159,3 +159,20 @@ print(docs.count(), flush=True)
 
     asyncio.run(interrupt())
     assert process.communicate("go\n", timeout=60) == ("1\n", "")
+
+
+def test_a_child_forked_while_a_thread_opens_a_pool_works(url, run):
+    script = """
+client = Client(url)
+docs = client.collection("docs")
+docs.count()
+client.asynchronous._pools._lock.acquire()  # as another thread might at this moment
+child = os.fork()
+if child == 0:
+    print(docs.count(), flush=True)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+client.asynchronous._pools._lock.release()
+print(docs.count())
+"""
+    assert run(BEGIN + script, url) == "0\n0\n0"

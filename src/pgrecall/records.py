@@ -34,7 +34,7 @@ class Record:
         chunk_index: Position of the chunk in its document.
         domain_id: Set when read. When written it must name the collection's own domain, except through
             a handle of all domains, where it says into which one the record goes.
-        created_at: Time of the first write; the server's clock unless given.
+        created_at: Time of the first write; the server's clock unless given. Later writes leave it as it is.
         envelope: What an adapter needs to rebuild its own object; neither filtered nor searched.
     """
 

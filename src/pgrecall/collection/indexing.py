@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -173,10 +173,14 @@ async def _alone(session: Session, table: Table) -> AsyncGenerator[None]:
     """
     name = f"pgrecall index {table.schema}.{table.name}".encode()
     key = int.from_bytes(blake2b(name, digest_size=8).digest(), "big", signed=True)
-    while not await session.fetch_value(Statement(_TRY_LOCK, (key,))):  # noqa: ASYNC110 - nobody could set an event
-        await asyncio.sleep(_POLL_SECONDS)
+    unlocked = False
     try:
+        while not await session.fetch_value(Statement(_TRY_LOCK, (key,))):  # noqa: ASYNC110 - nobody could set an event
+            await asyncio.sleep(_POLL_SECONDS)
         yield
+        unlocked = await session.fetch_value(Statement(_UNLOCK, (key,)))
     finally:
-        if not session.connection.is_closed():
-            await session.fetch_value(Statement(_UNLOCK, (key,)))
+        if not unlocked:
+            # Whatever happened, the lock ends with the session.
+            with suppress(asyncpg.InterfaceError):
+                session.connection.terminate()

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall.config import check_range
-from pgrecall.errors import ConfigError, RecordError
+from pgrecall.errors import ConfigError, RecordError, SchemaError
 from pgrecall.filters import parse
 from pgrecall.records import Match, Page, Record
 from pgrecall.rows import check_id
@@ -65,7 +65,10 @@ async def page(
         table = await handle.table(session)
         if table is None:
             return Page([], None)
-        everywhere = handle.scope.is_everything and table.columns.domain_id is not None
+        if not table.key:
+            msg = f"{table.qualified_name} has no unique key, so its rows have no order to be listed in"
+            raise SchemaError(msg)
+        everywhere = handle.scope.is_everything and table.columns.domain_id in table.key
         start = _start(after, everywhere=everywhere, table=table)
         statement = select.page(
             handle.selection(session, table, parsed), limit=limit + 1, after=start, prefix=prefix, extras=extras

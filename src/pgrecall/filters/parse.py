@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, Literal, NoReturn, cast
 
 from pgrecall.errors import FilterError
@@ -35,7 +35,7 @@ _COLUMNS: Final = ("id", "document_id", "chunk_index", "created_at", "content")
 
 
 def parse(filter: Filter | Mapping[str, Any] | None) -> Filter | None:
-    r"""Return *filter* as nodes; `None`, and a mapping without keys, mean no filter.
+    r"""Return *filter* as nodes; `None`, and what every row passes, such as ``{}``, mean no filter.
 
     Args:
         filter: Nodes, or a mapping. Its keys are metadata keys, with dots that lead into nested objects (a
@@ -50,11 +50,14 @@ def parse(filter: Filter | Mapping[str, Any] | None) -> Filter | None:
     if filter is None:
         return None
     if isinstance(filter, Node):
-        return None if _is_empty(filter) else filter
+        try:
+            return None if _is_true(filter) else filter
+        except RecursionError:
+            _fail("", "is nested too deep")
     if not isinstance(filter, Mapping):
         _fail("", f"must be a mapping of metadata keys to values, not {type(filter).__name__}")
     parsed = _Parser().mapping(filter, "", 0)
-    return None if _is_empty(parsed) else parsed
+    return None if _is_true(parsed) else parsed
 
 
 class _Parser:
@@ -140,11 +143,13 @@ def _contains(field: Field, operand: Any, where: str) -> Filter:
 
 
 def _contains_any(field: Field, operand: Any, where: str) -> Filter:
-    return Or(tuple(_contains(field, value, where) for value in _sequence(operand, where)))
+    values = _sequence(operand, where, most=MAX_CLAUSES)
+    return Or(tuple(_contains(field, value, where) for value in values))
 
 
 def _contains_all(field: Field, operand: Any, where: str) -> Filter:
-    return And((Exists(field), *(_contains(field, value, where) for value in _sequence(operand, where))))
+    values = _sequence(operand, where, most=MAX_CLAUSES)
+    return And((Exists(field), *(_contains(field, value, where) for value in values)))
 
 
 def _field(key: object, where: str) -> Field:
@@ -198,7 +203,7 @@ def _scalar(value: Any, where: str) -> bytes:
     return json
 
 
-def _sequence(operand: Any, where: str, exactly: int | None = None) -> Sequence[Any]:
+def _sequence(operand: Any, where: str, *, exactly: int | None = None, most: int = MAX_VALUES) -> Sequence[Any]:
     if hasattr(operand, "tolist"):
         operand = operand.tolist()  # an array of NumPy's
     if not isinstance(operand, list | tuple | set | frozenset):
@@ -206,8 +211,8 @@ def _sequence(operand: Any, where: str, exactly: int | None = None) -> Sequence[
     values = list(operand)
     if exactly is not None and len(values) != exactly:
         _fail(where, f"must be a list of {exactly} values, not of {len(values)}")
-    if len(values) > MAX_VALUES:
-        _fail(where, f"has {len(values)} values; at most {MAX_VALUES} are allowed")
+    if len(values) > most:
+        _fail(where, f"has {len(values)} values; at most {most} are allowed")
     return values
 
 
@@ -235,16 +240,43 @@ def _time(value: Any, where: str) -> str | None:
         value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - made aware below
     if not isinstance(value, datetime):
         _fail(where, f"$created_at is a point in time, and {value!r} is none")
-    return (value if value.tzinfo else value.astimezone()).isoformat()
+    try:
+        # Through UTC, which also tells whether PostgreSQL can read it.
+        return value.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        _fail(where, f"{value!r} is outside of the years that can be compared")
 
 
 def _all(clauses: list[Filter]) -> Filter:
     return clauses[0] if len(clauses) == 1 else And(tuple(clauses))
 
 
-def _is_empty(filter: Filter) -> bool:
-    """Whether every row passes: a conjunction of nothing, however deep."""
-    return isinstance(filter, And) and all(_is_empty(clause) for clause in filter.clauses)
+def _is_true(filter: Filter) -> bool:
+    """Whether every row passes whatever is in it: a conjunction of nothing, however it is wrapped."""
+    match filter:
+        case And(clauses):
+            return all(_is_true(clause) for clause in clauses)
+        case Or(clauses):
+            return any(_is_true(clause) for clause in clauses)
+        case Not(clause):
+            return _is_false(clause)
+        case _:
+            return False
+
+
+def _is_false(filter: Filter) -> bool:
+    """Whether no row passes whatever is in it."""
+    match filter:
+        case And(clauses):
+            return any(_is_false(clause) for clause in clauses)
+        case Or(clauses):
+            return all(_is_false(clause) for clause in clauses)
+        case Not(clause):
+            return _is_true(clause)
+        case In(jsons=jsons):
+            return not jsons
+        case _:
+            return False
 
 
 def _fail(where: str, what: str) -> NoReturn:

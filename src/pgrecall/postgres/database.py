@@ -154,6 +154,9 @@ def _check_lent(lent: object) -> None:
 def _turn_of(connection: asyncpg.Connection) -> asyncio.Lock:
     """Return the lock of *connection*, which does one thing at a time, whoever lent it to us."""
     real = getattr(connection, "_con", connection)  # a pool's proxy is made anew at each acquisition
+    if real is None:
+        msg = "the connection has been given back to its pool; use it while you hold it"
+        raise ConfigError(msg)
     return _turns.setdefault(real, asyncio.Lock())
 
 

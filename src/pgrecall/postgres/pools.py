@@ -7,6 +7,7 @@ import os
 import threading
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import asyncpg
 
@@ -31,9 +32,12 @@ _SETTINGS: Final = {"random_page_cost": "1.1", "jit": "off", "application_name":
 _STATEMENT_CACHE: Final = 256
 _UNKNOWN_PARAMETER: Final = "unsupported startup parameter"
 
-# Pools that were open when this process was forked. They belong to the parent; to finalise them here
-# would write on its sockets, so they are kept as they are.
-_INHERITED: Final[list[object]] = []
+_OTHER_LOOP_SECONDS: Final = 1.0
+
+_everyone: Final[WeakSet[Pools]] = WeakSet()
+# What was open when this process was forked belongs to the parent; to finalise it here would write on the
+# parent's sockets, so it is kept as it is.
+_inherited: Final[list[object]] = []
 
 
 class _Connection(asyncpg.Connection):
@@ -57,8 +61,9 @@ class Pools:
         self.address = address
         self._config = config
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        _everyone.add(self)
         self._opened: dict[asyncio.AbstractEventLoop, asyncio.Task[LoopPool]] = {}
+        self._draining: set[asyncio.Task[None]] = set()
         self._embedded: embedded.EmbeddedServer | None = None
 
     def session(self) -> AbstractAsyncContextManager[Session]:
@@ -72,12 +77,11 @@ class Pools:
         """Return the running loop's pool, opened if need be."""
         loop = asyncio.get_running_loop()
         task = self._opened.get(loop)
-        if task is not None and self._process == os.getpid() and task.done() and not task.exception():
+        if task is not None and _is_open(task):
             return task.result()
         with self._lock:
-            self._forget_parent()
             task = self._opened.get(loop)
-            if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            if task is None or (task.done() and not _is_open(task)):
                 for closed in [other for other in self._opened if other.is_closed()]:
                     del self._opened[closed]
                 task = self._opened[loop] = loop.create_task(self._connect(), name="pgrecall opens a pool")
@@ -85,17 +89,23 @@ class Pools:
         return await asyncio.shield(task)
 
     async def refresh(self) -> None:
-        """Look at the server again: an extension was made, so connections need their codecs anew."""
+        """Connect anew if the extension was missing: connections that were opened before do not know its types.
+
+        What runs on the old connections ends in its own time.
+        """
         loop = asyncio.get_running_loop()
         with self._lock:
-            task = self._opened.pop(loop, None)
-        if task is not None:
-            await _finish(task)
+            task = self._opened.get(loop)
+            if task is None or not _is_open(task) or task.result().server.vector_version is not None:
+                return
+            del self._opened[loop]
+        draining = loop.create_task(_finish(task), name="pgrecall closes a pool")
+        self._draining.add(draining)
+        draining.add_done_callback(self._draining.discard)
 
     async def close(self) -> None:
         """Close the pools of all loops, and give up the embedded server."""
         with self._lock:
-            self._forget_parent()
             opened, self._opened = self._opened, {}
             server, self._embedded = self._embedded, None
         here = asyncio.get_running_loop()
@@ -103,15 +113,20 @@ class Pools:
             if loop is here:
                 await _finish(task)
             elif loop.is_running():
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_finish(task), loop))
+                # Not for ever: that loop may itself be waiting for us, and closes its pool when it goes on.
+                elsewhere = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_finish(task), loop))
+                await asyncio.wait([elsewhere], timeout=_OTHER_LOOP_SECONDS)
         if server is not None:
-            await asyncio.to_thread(server.close)
+            try:
+                await asyncio.to_thread(server.close)
+            except RuntimeError:  # the interpreter is exiting and starts no more threads
+                server.close()
 
-    def _forget_parent(self) -> None:
-        if self._process != os.getpid():
-            _INHERITED.append(self._opened)
-            self._opened = {}
-            self._process = os.getpid()
+    def leave_behind(self) -> None:
+        """Forget, in a child after a fork, what is the parent's: its pools, and a lock that nobody here holds."""
+        _inherited.append(self._opened)
+        self._opened = {}
+        self._lock = threading.Lock()
 
     async def _connect(self) -> LoopPool:
         arguments = await self._arguments()
@@ -129,7 +144,8 @@ class Pools:
                 init=prepare,
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
-            raise self._unreachable(error) from error
+            # A ValueError shows parts of the URL, in which a password may be.
+            raise self._unreachable(error) from (None if isinstance(error, ValueError) else error)
         return await LoopPool(pool, server, self._config.max_size).start()
 
     async def _arguments(self) -> dict[str, Any]:
@@ -201,6 +217,19 @@ class _Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._pool.give_back(self._session, well=error is None)
+
+
+def _is_open(task: asyncio.Task[LoopPool]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _after_fork() -> None:
+    for pools in list(_everyone):
+        pools.leave_behind()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 async def _finish(task: asyncio.Task[LoopPool]) -> None:

@@ -111,6 +111,7 @@ def update(selection: Selection, columns: Mapping[str, Sequence[Any]], *, merge:
         merge: Whether metadata is merged into what is there (its keys replace, others stay).
     """
     table, scope, dialect = selection.table, selection.scope, selection.dialect
+    table.check_scope(scope)
     names = {logical: Identifier(getattr(table.columns, logical)) for logical in columns}
     assignments: list[Composable] = []
     for logical, name in names.items():

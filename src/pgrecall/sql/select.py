@@ -138,7 +138,7 @@ def page(
     # With the table's name: a bare name in ORDER BY would first mean an output column.
     identifier = Identifier(table.schema, table.name, table.columns.id)
     order: list[Composable] = [identifier]
-    if selection.scope.is_everything and table.columns.domain_id is not None:
+    if selection.scope.is_everything and table.columns.domain_id is not None and table.columns.domain_id in table.key:
         order.insert(0, Identifier(table.schema, table.name, table.columns.domain_id))
     parts = conditions(selection)
     if after is not None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 Leaf = Equals | In | Compare | Exists | IsEmpty | Contains | Matches
 FALSE: Final = SQL("false")
+_FEW: Final = 20
 
 
 def conditions(selection: Selection) -> list[Composable]:
@@ -115,6 +116,15 @@ class _KeyConditions:
         match node:
             case Equals():
                 return self._equals(node.json)
+            case In() if len(node.jsons) > _FEW:
+                # One parameter, since a statement takes 32,767; no index serves so many anyway.
+                others = [json for json in node.jsons if json != b"null"]
+                parts: list[Composable] = [
+                    SQL("{value} = ANY({others})").format(value=self._value, others=self._dialect.jsons(others))
+                ]
+                if len(others) < len(node.jsons):
+                    parts.append(self._equals(b"null"))
+                return _joined(" OR ", [*parts])
             case In():
                 return _joined(" OR ", [self._equals(json) for json in node.jsons])
             case Compare():
