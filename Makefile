@@ -65,8 +65,8 @@ types: $(STAMP) ## basedpyright, strict, on src
 docs: $(STAMP) ## build docs/_build/html; a warning is an error
 	$(RUN) sphinx -n -W --keep-going -b html docs docs/_build/html
 
-bench: $(STAMP) ## measure: BENCH="recall --data DIR …"
-	$(RUN) benchmarks $(BENCH)
+bench: $(STAMP) ## measure: BENCH="foundation --data DIR …"
+	$(RUN) benchmarks $(or $(BENCH),foundation)
 
 wheel: $(STAMP) ## build the wheel and the source archive into dist/
 	$(RUN) build --no-isolation

@@ -324,3 +324,10 @@ async def test_a_cancelled_opening_of_a_pool_does_not_stay(url):
                 task.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         assert await client.collection("docs").count() == 0
+
+
+@pytest.mark.parametrize(("cost", "warnings"), [("1.1", 0), ("4", 1)])
+async def test_a_planner_that_would_avoid_vector_indexes_is_warned_of(url, caplog, cost, warnings):
+    async with AsyncClient(url, pool=PoolConfig(server_settings={"random_page_cost": cost})) as client:
+        await client.server()
+    assert len([record for record in caplog.records if "random_page_cost" in record.message]) == warnings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from contextlib import AbstractAsyncContextManager, suppress
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
 # from end to end instead of using the index; compiling a query takes longer than running it.
 _SETTINGS: Final = {"random_page_cost": "1.1", "jit": "off", "application_name": "pgrecall"}
 _STATEMENT_CACHE: Final = 256
+_HIGH_PAGE_COST: Final = 2.0
 _UNKNOWN_PARAMETER: Final = "unsupported startup parameter"
 
 _OTHER_LOOP_SECONDS: Final = 1.0
 
+_logger: Final = logging.getLogger("pgrecall.postgres")
 _everyone: Final[WeakSet[Pools]] = WeakSet()
 # What was open when this process was forked belongs to the parent; to finalise it here would write on the
 # parent's sockets, so it is kept as it is.
@@ -183,6 +186,13 @@ class Pools:
                 prepared = not server.pooled or await keeps_prepared_statements(connection)
         finally:
             await connection.close()
+        if server.random_page_cost > _HIGH_PAGE_COST:
+            _logger.warning(
+                "random_page_cost is %g, with which PostgreSQL prefers reading whole tables to using vector indexes; "
+                "have it set once: ALTER ROLE %s SET random_page_cost = 1.1",
+                server.random_page_cost,
+                server.user,
+            )
         if server.pooled:
             arguments = {**arguments, "server_settings": {}}
         return server, arguments if prepared else {**arguments, "statement_cache_size": 0}
