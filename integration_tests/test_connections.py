@@ -331,3 +331,12 @@ async def test_a_planner_that_would_avoid_vector_indexes_is_warned_of(url, caplo
     async with AsyncClient(url, pool=PoolConfig(server_settings={"random_page_cost": cost})) as client:
         await client.server()
     assert len([record for record in caplog.records if "random_page_cost" in record.message]) == warnings
+
+
+async def test_a_write_without_a_key_outlives_killed_connections_and_is_not_done_twice(client, connection):
+    await connection.execute("CREATE TABLE theirs (id text, embedding vector(3))")
+    docs = client.collection("theirs")
+    await docs.upsert([Record(embedding=[1, 2, 3])])
+    await connection.execute(TERMINATE)
+    assert (await docs.upsert([Record(embedding=[1, 2, 3])])).inserted == 1
+    assert await docs.count() == 2

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pgrecall.config import Columns
 from pgrecall.errors import SchemaError
-from pgrecall.filters import Column, Equals, In, Key, parse
+from pgrecall.filters import Column, Compare, Equals, In, Key, Order, parse
 from pgrecall.scope import Scope
 from pgrecall.sql.selection import Selection
 from pgrecall.sql.where import conditions, where
@@ -78,6 +78,18 @@ def test_a_column_is_compared_as_text():
 
 def test_a_text_column_equals_no_number():
     assert compiled(Equals(Column("id"), b"1")).text == "WHERE false"
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        Equals(Column("created_at"), b'"nonsense"'),
+        Compare(Column("chunk_index"), Order.LESS, b"1" + b"0" * 5_000),
+        Equals(Column("chunk_index"), b"1" + b"0" * 5_000),
+    ],
+)
+def test_a_column_compared_with_what_it_cannot_hold_matches_nothing(node):
+    assert compiled(node).text == "WHERE false"
 
 
 def test_one_of_several_values_is_any_of_them():

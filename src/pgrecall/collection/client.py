@@ -194,7 +194,8 @@ class AsyncClient:
                 raise CollectionNotFound(msg)
             await change(session)
 
-        await self._database.transaction(work)
+        # Done a second time, after a connection that was lost during the commit, it would find nothing.
+        await self._database.transaction(work, repeat=False)
 
     async def _table_exists(self, config: CollectionConfig) -> bool:
         async def work(session: Session) -> bool:

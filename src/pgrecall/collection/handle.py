@@ -80,10 +80,10 @@ class Handle:
             self.knowledge.forget()
             raise
 
-    async def transaction(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Return what *work* returns, run in one transaction."""
+    async def transaction(self, work: Callable[[Session], Awaitable[T]], *, repeat: bool = True) -> T:
+        """Return what *work* returns, run in one transaction; see `Database.transaction`."""
         try:
-            return await self.database.transaction(work)
+            return await self.database.transaction(work, repeat=repeat)
         except CollectionNotFound:
             self.knowledge.forget()
             raise

@@ -159,7 +159,8 @@ async def _write(handle: Handle, table: Table, rows: Rows) -> tuple[int, int]:
         new, changed = (range(len(rows)), ()) if rows.made else await _sort_out(session, table, rows)
         # First all that is new, then all that is there, each in the order of the keys: no two writers can
         # then wait for each other.
-        late = await _insert_new(session, table, rows.take(new)) if new else []
+        fresh = rows if len(new) == len(rows) else rows.take(new)
+        late = await _insert_new(session, table, fresh) if new else []
         again = [new[position] for position in late]
         existing = rows.take(sorted([*changed, *again]))
         updated = 0
@@ -167,7 +168,8 @@ async def _write(handle: Handle, table: Table, rows: Rows) -> tuple[int, int]:
             updated += await session.execute(dml.upsert(table, part, session.dialect))
         return len(new) - len(again), updated
 
-    return await handle.transaction(work)
+    # Without a key nothing would stop a second try from writing again what the first one has committed.
+    return await handle.transaction(work, repeat=bool(table.key))
 
 
 async def _sort_out(session: Session, table: Table, rows: Rows) -> tuple[Sequence[int], Sequence[int]]:

@@ -40,17 +40,22 @@ class Source(Protocol):
         ...
 
 
+def _always() -> bool:
+    return True
+
+
 class Database:
     """Runs operations, translates their errors, and repeats them where that is safe."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
-    async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
+    async def run(self, work: Callable[[Session], Awaitable[T]], *, may_repeat: Callable[[], bool] = _always) -> T:
         """Return what *work* returns, given a session.
 
-        All work here may be repeated: reads change nothing, and writes are whole transactions that end
-        in the same rows however often they run. So a lost connection, a deadlock or a serialization
+        Nearly all work here may be repeated: reads change nothing, and writes are whole transactions that
+        end in the same rows however often they run. *may_repeat* is asked where that is not so.
+        So a lost connection, a deadlock or a serialization
         failure is tried again, up to five times, with exponential backoff and jitter. On a connection
         that was lent it is not: its transaction is the caller's.
 
@@ -63,11 +68,11 @@ class Database:
         except PGRecallError:
             raise  # said already, also where it is an OSError at the same time
         except _DRIVER_ERRORS as error:
-            if not (self._source.repeatable and _is_transient(error)):
+            if not (self._source.repeatable and _is_transient(error) and may_repeat()):
                 raise translate(error) from error
-        return await self._again(work)
+        return await self._again(work, may_repeat)
 
-    async def _again(self, work: Callable[[Session], Awaitable[T]]) -> T:
+    async def _again(self, work: Callable[[Session], Awaitable[T]], may_repeat: Callable[[], bool]) -> T:
         # Not needed until something has gone wrong.
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -76,7 +81,7 @@ class Database:
                 return await work(session)
 
         retrying = AsyncRetrying(
-            retry=retry_if_exception(_is_transient),
+            retry=retry_if_exception(lambda error: _is_transient(error) and may_repeat()),
             stop=stop_after_attempt(_ATTEMPTS - 1),
             wait=wait_random_exponential(multiplier=0.02, max=1.0),
             reraise=True,
@@ -100,14 +105,25 @@ class Database:
         """Look at the server again: it has changed. Not to be called within `run`."""
         await self._source.refresh()
 
-    async def transaction(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Return what *work* returns, run in a transaction; see `run`."""
+    async def transaction(self, work: Callable[[Session], Awaitable[T]], *, repeat: bool = True) -> T:
+        """Return what *work* returns, run in a transaction; see `run`.
+
+        Args:
+            work: What to do.
+            repeat: Whether it may be done again although it may be done already: where the connection was
+                lost during the commit, nobody knows. Lost before that, nothing was done.
+        """
+        committing = False
 
         async def whole(session: Session) -> T:
+            nonlocal committing
+            committing = False
             async with session.transaction():
-                return await work(session)
+                result = await work(session)
+                committing = True
+            return result
 
-        return await self.run(whole)
+        return await self.run(whole, may_repeat=lambda: repeat or not committing)
 
 
 class LentSource:

@@ -60,7 +60,7 @@ class _Kind:
         self._is_text = column.name in ("id", "document_id", "content")
 
     def one_of(self, jsons: Iterable[bytes]) -> Composable:
-        values = [jsonb.loads(json) for json in jsons]
+        values = [_loaded(json) for json in jsons]
         known = [converted for value in values if (converted := self._value(value)) is not None]
         parts: list[Composable] = []
         if known:
@@ -72,7 +72,7 @@ class _Kind:
         return parts[0] if len(parts) == 1 else SQL("({any})").format(any=SQL(" OR ").join(parts))
 
     def compare(self, order: Order, json: bytes) -> Composable:
-        value = self._value(jsonb.loads(json))
+        value = self._value(_loaded(json))
         if value is None:
             return _FALSE
         collation = SQL(' COLLATE "C"') if self._is_text else SQL("")
@@ -106,4 +106,15 @@ class _Kind:
         if self._name == "chunk_index":
             number = isinstance(value, int | float) and not isinstance(value, bool)
             return Decimal(str(value)) if number else None
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
+        try:
+            return datetime.fromisoformat(value) if isinstance(value, str) else None
+        except ValueError:
+            return None
+
+
+def _loaded(json: bytes) -> Any:
+    """Return the value, or what no column holds in its place: Python reads numbers of up to 4,300 digits."""
+    try:
+        return jsonb.loads(json)
+    except ValueError:
+        return ()
