@@ -8,6 +8,8 @@ import sys
 
 QUESTIONS = {
     "foundation": "How close is the engine to raw asyncpg, and how far ahead of its peers?",
+    "filtered": "How good and how fast is searching under a filter?",
+    "calibrate": "What does each way to the rows cost on this machine?",
 }
 """Name of a question, which is the module with its `add_arguments` and `main`, and what it asks."""
 

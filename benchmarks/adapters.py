@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.context import SEARCHED, Context
 from benchmarks.corpus import Corpus
+from benchmarks.timing import Search
 from pgrecall import AsyncClient, Client
 
 Load = Callable[[Client, str], Any]
 """Writes the corpus to the collection of that name."""
-
-Search = Callable[[int], Awaitable[Any]]
-"""Runs the query of that number."""
 
 _LANGCHAIN = find_spec("langchain_core") is not None
 _LLAMA_INDEX = find_spec("llama_index") is not None

@@ -10,6 +10,7 @@ import asyncpg
 from benchmarks.corpus import Corpus
 from benchmarks.figures import Findings
 from pgrecall import AsyncClient, AsyncCollection, RecordBatch
+from pgrecall.planner import costs
 
 SEARCHED = "searched"
 """The collection that all searching goes to."""
@@ -34,6 +35,11 @@ class Context:
     repeats: int = 3
     k: int = 10
     concurrency: int = 8
+
+    @property
+    def ef_search(self) -> int:
+        """What the engine searches an HNSW index of all rows with, unless told otherwise."""
+        return costs.default_ef_search(len(self.corpus))
 
     async def execute(self, *statements: str) -> None:
         """Run statements outside of transactions, on a connection of their own."""

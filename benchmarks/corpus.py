@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _SEED = 20_260_101
 _CLUSTERS = 200
 _LANGUAGES = ("en", "de", "es", "ko", "fr", "pt", "zh", "it")
+_PLATFORMS = ("common", "linux", "osx")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +100,8 @@ def read(directory: Path, rows: int) -> Corpus:
         ids=[entry["id"] for entry in entries],
         contents=[entry["content"] for entry in entries],
         metadatas=[entry["metadata"] for entry in entries],
-        vectors=_unit(vectors),
-        queries=_unit(np.load(directory / "queries.f16.npy")),
+        vectors=unit(vectors),
+        queries=unit(np.load(directory / "queries.f16.npy")),
     )
 
 
@@ -111,7 +112,7 @@ def make(rows: int, dimensions: int = 384, queries: int = 500) -> Corpus:
     vocabulary = ["".join(words.choices("abcdefghijklmnoprstuvwz", k=words.randint(2, 9))) for _ in range(4000)]
     centres = numbers.standard_normal((_CLUSTERS, dimensions))
     clusters = numbers.integers(_CLUSTERS, size=rows + queries)
-    points = _unit(centres[clusters] + 0.9 * numbers.standard_normal((rows + queries, dimensions)))
+    points = unit(centres[clusters] + 0.9 * numbers.standard_normal((rows + queries, dimensions)))
     return Corpus(
         name="synthetic",
         ids=[f"doc:{position // 8}:{position % 8}" for position in range(rows)],
@@ -120,6 +121,7 @@ def make(rows: int, dimensions: int = 384, queries: int = 500) -> Corpus:
             {
                 "source": f"source-{cluster % 5}",
                 "language": _LANGUAGES[cluster % len(_LANGUAGES)],
+                "platform": _PLATFORMS[cluster // 8 % len(_PLATFORMS)],
                 "title": f"{vocabulary[position % 4000]} {position}",
                 "year": 1990 + position % 35,
                 "chunk": position % 8,
@@ -131,7 +133,7 @@ def make(rows: int, dimensions: int = 384, queries: int = 500) -> Corpus:
     )
 
 
-def _unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
+def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
     """Return *vectors* as float32 of unit length, which half precision has lost a little of."""
     full = np.asarray(vectors, np.float32)
     return full / np.linalg.norm(full, axis=1, keepdims=True)

@@ -12,12 +12,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks import adapters, corpus, ingest, report, search, server, startup
 from benchmarks.context import Context
 from benchmarks.figures import Findings
 from benchmarks.peers import comparison
-from pgrecall.planner.choose import DEFAULT_EF_SEARCH
 
 PARTS: dict[str, Callable[[Context], None]] = {
     "import": startup.measure,
@@ -40,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", help="a server to use instead of an embedded one; a database is made on it")
     parser.add_argument("--only", nargs="+", choices=[*PARTS, "peers"], help="parts to run instead of all")
     parser.add_argument("--repeats", type=int, default=3, help="repetitions of each measurement (3)")
-    parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
     comparison.add_arguments(parser)
 
 
@@ -66,7 +65,7 @@ def main(options: argparse.Namespace) -> int:
         "dimensions": rows.dimensions,
         "queries": len(rows.queries),
         "k": context.k,
-        "hnsw": {"m": 16, "ef_construction": 64, "ef_search": DEFAULT_EF_SEARCH},
+        "hnsw": {"m": 16, "ef_construction": 64, "ef_search": context.ef_search},
         "repeats": context.repeats,
         "concurrency": context.concurrency,
         "parts": chosen,
@@ -92,11 +91,10 @@ def _notes(findings: Findings) -> Findings:
     return findings
 
 
-def _title(described: dict) -> str:
+def _title(described: dict[str, Any]) -> str:
     settings, versions = described["settings"], described["versions"]
     return (
         f"\n{settings['rows']:,} rows of {settings['corpus']}, {settings['dimensions']} dimensions, "
         f"k={settings['k']}, ef_search={settings['hnsw']['ef_search']}; "
-        f"PostgreSQL {versions['postgresql']}, pgvector {versions['pgvector']}, asyncpg {versions['asyncpg']}, "
-        f"Python {versions['python']}, commit {versions['git']}; {described['machine']['cores']} cores\n"
+        f"{report.versions(versions)}; {described['machine']['cores']} cores\n"
     )

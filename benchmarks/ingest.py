@@ -83,7 +83,7 @@ def _rates(context: Context) -> dict[str, list[float]]:
         runner.run(docs.upsert(as_batch(corpus.part(0, _WARM_UP))))
         for load in small.values():
             load(blocking, _NAME)
-        connection = runner.run(raw.connect(context.url))
+        connection = runner.run(raw.connect(context.url, context.ef_search))
         for revised in revisions:
             for name in ("raw", "raw_indexed"):
                 runner.run(raw.make_table(connection, name, corpus.dimensions, indexed=name == "raw_indexed"))

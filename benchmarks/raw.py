@@ -14,10 +14,9 @@ import orjson
 from numpy.typing import NDArray
 
 from benchmarks.corpus import Corpus
-from pgrecall.planner.choose import DEFAULT_EF_SEARCH
 
 COLUMNS = ("id", "content", "metadata", "embedding")
-_SETTINGS = {"jit": "off", "random_page_cost": "1.1", "hnsw.ef_search": str(DEFAULT_EF_SEARCH)}
+_SETTINGS = {"jit": "off", "random_page_cost": "1.1"}
 _HEADER_BYTES = 4
 
 
@@ -50,23 +49,27 @@ async def register(connection: Any) -> None:
     )
 
 
-async def connect(url: str) -> Any:
+async def connect(url: str, ef_search: int) -> Any:
     """Return a connection with the codecs."""
-    connection = await asyncpg.connect(url, connection_class=Connection, server_settings=_SETTINGS)
+    connection = await asyncpg.connect(url, connection_class=Connection, server_settings=_settings(ef_search))
     await register(connection)
     return connection
 
 
-async def pool(url: str, size: int) -> Any:
+async def pool(url: str, size: int, ef_search: int) -> Any:
     """Return a pool of *size* open connections with the codecs."""
     return await asyncpg.create_pool(
         url,
         min_size=size,
         max_size=size,
         connection_class=Connection,
-        server_settings=_SETTINGS,
+        server_settings=_settings(ef_search),
         init=register,
     )
+
+
+def _settings(ef_search: int) -> dict[str, str]:
+    return {**_SETTINGS, "hnsw.ef_search": str(ef_search)}
 
 
 def _vector_out(value: Any) -> bytes | memoryview:
@@ -81,7 +84,7 @@ def encode(matrix: NDArray[np.float32]) -> list[memoryview]:
     kind = np.dtype([("dimensions", ">u2"), ("zero", ">u2"), ("values", ">f4", (dimensions,))])
     rows = np.empty(count, kind)
     rows["dimensions"], rows["zero"], rows["values"] = dimensions, 0, matrix
-    whole, size = memoryview(rows.view(np.uint8)), kind.itemsize
+    whole, size = rows.view(np.uint8).data, kind.itemsize
     return [whole[start : start + size] for start in range(0, count * size, size)]
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 from benchmarks import adapters, raw
-from benchmarks.adapters import Search
 from benchmarks.context import SEARCHED, Context, as_batch, fresh
 from benchmarks.corpus import recall
 from benchmarks.figures import Target, percentile
+from benchmarks.timing import Search, in_turn, timed
 from pgrecall import HNSW, AsyncClient, Client
 from pgrecall.plan import Access
 
@@ -59,18 +59,18 @@ def measure_blocking(context: Context) -> None:
             return (time.perf_counter() - start) * 1_000
 
         for _ in range(context.repeats + 1):
-            timed: tuple[list[float], list[float]] = ([], [])
+            times: tuple[list[float], list[float]] = ([], [])
             for position in range(len(queries)):
-                ways = (lambda p: runner.run(_timed(searches, p)), once)
+                ways = (lambda p: runner.run(timed(searches, p)), once)
                 for way in (0, 1) if position % 2 else (1, 0):
-                    timed[way].append(ways[way](position))
-            passes.append(timed)
+                    times[way].append(ways[way](position))
+            passes.append(times)
         runner.run(client.close())
     extra = [
-        percentile([b - a for a, b in zip(*timed, strict=True)], 50) for timed in passes[1:]
+        percentile([b - a for a, b in zip(*times, strict=True)], 50) for times in passes[1:]
     ]  # the first pass warms up
     context.findings.add(
-        "search.blocking", "search p50, engine, blocking", "ms", [percentile(timed[1], 50) for timed in passes[1:]]
+        "search.blocking", "search p50, engine, blocking", "ms", [percentile(times[1], 50) for times in passes[1:]]
     )
     context.findings.add(
         "blocking.extra",
@@ -124,33 +124,12 @@ async def _search(context: Context) -> tuple[list[dict[str, list[float]]], dict[
         await _check_plan(client, context)
         searches |= adapters.searches(client, context)
         answers = {name: [await search(p) for p in range(count)] for name, search in searches.items()}
-        passes = [await _in_turn(searches, count) for _ in range(context.repeats)]
+        passes = [await in_turn(searches, count) for _ in range(context.repeats)]
     return passes, answers
 
 
-async def _in_turn(searches: Mapping[str, Search], count: int) -> dict[str, list[float]]:
-    """Return the times of all searches for each query.
-
-    Who goes first changes with every query: the first one brings the pages to the processor's caches.
-    """
-    names = list(searches)
-    times: dict[str, list[float]] = {name: [0.0] * count for name in names}
-    for position in range(count):
-        for turn in range(len(names)):
-            name = names[(position + turn) % len(names)]
-            times[name][position] = await _timed(searches[name], position)
-    return times
-
-
-async def _timed(search: Search, position: int) -> float:
-    """Return how long one search takes, in ms."""
-    start = time.perf_counter()
-    await search(position)
-    return (time.perf_counter() - start) * 1_000
-
-
 async def _raw(stack: AsyncExitStack, context: Context) -> Search:
-    connection = await raw.connect(context.url)
+    connection = await raw.connect(context.url, context.ef_search)
     stack.push_async_callback(connection.close)
     statement = raw.search_statement(SEARCHED, context.k)
     queries = context.corpus.queries
@@ -177,9 +156,9 @@ async def _concurrent(context: Context) -> dict[str, list[float]]:
     queries = context.corpus.queries
     rates: dict[str, list[float]] = {"pool": [], "dedicated": [], "engine": []}
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(await raw.pool(context.url, context.concurrency))
+        pool = await stack.enter_async_context(await raw.pool(context.url, context.concurrency, context.ef_search))
         client = await stack.enter_async_context(AsyncClient(context.url))
-        own = [await raw.connect(context.url) for _ in range(context.concurrency)]
+        own = [await raw.connect(context.url, context.ef_search) for _ in range(context.concurrency)]
         for connection in own:
             stack.push_async_callback(connection.close)
 

@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ _SETTINGS = (
 
 
 @contextmanager
-def database(url: str | None) -> Iterator[str]:
+def database(url: str | None) -> Generator[str]:
     """Give the URL of an empty database with pgvector, which is removed afterwards.
 
     It is on the server of *url*, whose role must be allowed to create databases, or on an embedded server

@@ -2,12 +2,11 @@
 
 import asyncio
 
-import asyncpg
 import pytest
 
 from integration_tests.oracle import Corpus
-from pgrecall import HNSW, AsyncClient, CollectionConfig, IVFFlat, PoolConfig, Record
-from pgrecall.errors import ConfigError, IndexBuildError, SchemaError
+from pgrecall import HNSW, AsyncClient, CollectionConfig, IVFFlat, Record
+from pgrecall.errors import ConfigError, SchemaError
 
 SMALL = HNSW(m=4, ef_construction=16)
 VECTOR_INDEXES = """
@@ -176,22 +175,6 @@ async def test_create_index_makes_the_table_where_its_dimensions_are_known(clien
 async def test_create_index_on_a_connection_that_was_lent_is_an_error(docs, connection):
     with pytest.raises(ConfigError, match="client with the server's own address"):
         await docs.using(connection).create_index()
-
-
-async def test_a_build_that_fails_says_so_and_the_next_one_cleans_up(filled, url, connection):
-    writing = connection.transaction()
-    await writing.start()
-    await connection.execute("UPDATE docs SET content = 'new' WHERE id = 'r00001'")
-    # The build has to wait for whoever is writing, and may not wait long.
-    async with AsyncClient(url, pool=PoolConfig(server_settings={"lock_timeout": "200ms"})) as client:
-        with pytest.raises(IndexBuildError, match="lock timeout") as caught:
-            await client.collection("docs").create_index(SMALL)
-    assert "docs" in caught.value.index
-    assert isinstance(caught.value.__cause__, asyncpg.PostgresError)
-    await writing.rollback()
-    assert [valid for _, _, valid in await indexes(connection)] == [False]
-    built = await filled.create_index(SMALL)
-    assert await indexes(connection) == [(built.name, "hnsw", True)]
 
 
 async def test_readers_and_writers_go_on_while_an_index_is_built(client):

@@ -17,8 +17,9 @@ PAIRS = [(AsyncClient, Client), (AsyncCollection, Collection)]
 def public(kind):
     return {
         name: value
-        for name, value in vars(kind).items()
-        if not name.startswith("_") and (callable(value) or isinstance(value, property))
+        for name in dir(kind)
+        if not name.startswith("_")
+        and (callable(value := inspect.getattr_static(kind, name)) or isinstance(value, property))
     }
 
 

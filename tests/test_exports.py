@@ -39,13 +39,16 @@ def test_values_come_without_the_driver():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_errors_form_one_tree():
+def test_errors_form_one_tree_and_warnings_stand_beside_it():
     classes = [value for value in vars(errors).values() if isinstance(value, type)]
     assert len(classes) >= 14
-    assert [c for c in classes if not issubclass(c, pgrecall.PGRecallError)] == []
+    beside = [c for c in classes if not issubclass(c, pgrecall.PGRecallError)]
+    assert [c for c in beside if not issubclass(c, Warning)] == []
+    assert errors.PerformanceWarning in beside
+    assert issubclass(errors.PerformanceWarning, UserWarning)
 
 
-def test_errors_are_drawn_in_their_docstring():
+def test_errors_and_warnings_are_drawn_in_their_docstring():
     classes = [name for name, value in vars(errors).items() if isinstance(value, type)]
     assert [name for name in classes if name not in errors.__doc__] == []
 

@@ -15,7 +15,6 @@ from benchmarks import search
 from benchmarks.context import SEARCHED, Context
 from benchmarks.corpus import Corpus, recall
 from benchmarks.peers import environment
-from pgrecall.planner.choose import DEFAULT_EF_SEARCH
 
 PEERS = {
     "vecs": "vecs",
@@ -29,7 +28,7 @@ _ROOT = Path(__file__).parents[2]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options about peers."""
-    parser.add_argument("--peers-env", type=Path, metavar="DIR", help="environment to install the peers in")
+    environment.add_arguments(parser)
     parser.add_argument("--peer-rows", type=int, default=10_000, help="rows that the peers write (10,000)")
 
 
@@ -52,7 +51,7 @@ def measure(context: Context, options: argparse.Namespace) -> None:
         job = _write_job(Path(directory), context, rows)
         for peer, title in PEERS.items():
             context.settle()
-            answer = _ask(python, peer, job)
+            answer = ask(python, peer, job)
             if "error" in answer:
                 context.findings.notes.append(f"{title} could not be measured: {answer['error']}")
             else:
@@ -71,7 +70,7 @@ def _write_job(directory: Path, context: Context, rows: int) -> dict[str, Any]:
         "directory": str(directory),
         "source": SEARCHED,
         "k": context.k,
-        "ef_search": DEFAULT_EF_SEARCH,
+        "ef_search": context.ef_search,
         "repeats": context.repeats,
     }
 
@@ -80,7 +79,7 @@ def _columns(corpus: Corpus) -> dict[str, Any]:
     return {"ids": corpus.ids, "contents": corpus.contents, "metadatas": corpus.metadatas}
 
 
-def _ask(python: Path, peer: str, job: dict[str, Any]) -> dict[str, Any]:
+def ask(python: Path, peer: str, job: dict[str, Any]) -> dict[str, Any]:
     """Return what a peer's process answers; ``error`` says what went wrong."""
     out = Path(job["directory"]) / f"{peer}.json"
     path = Path(job["directory"]) / "job.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import shutil
@@ -20,6 +21,12 @@ REQUIREMENTS = (
     "numpy",
 )
 _MADE = ".made"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that every question with peers has."""
+    parser.add_argument("--peers-env", type=Path, metavar="DIR", help="environment to install the peers in")
+    parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
 
 
 def default_directory() -> Path:

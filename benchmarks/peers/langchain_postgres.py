@@ -1,18 +1,22 @@
-"""langchain-postgres: PGVectorStore with an id of text, and the metadata in its JSON column."""
+"""langchain-postgres: PGVectorStore with an id of text, and the metadata in its JSON column.
+
+Fields that are declared get typed columns, which it writes and filters by itself.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from langchain_core.embeddings import FakeEmbeddings
 from langchain_postgres import Column, PGEngine, PGVectorStore
 from langchain_postgres.v2.indexes import HNSWQueryOptions
 
-from benchmarks.peers.rows import Answers, Rows, dialect, execute, hnsw, time_each_async
+from benchmarks.peers.rows import CONTENT, Answers, Condition, Rows, dialect, execute, hnsw, time_each_async
 
 _TABLE = "peer_langchain"
+_TYPES = {"str": "TEXT", "int": "INTEGER", "bool": "BOOLEAN"}
 
 
 class Peer:
@@ -21,12 +25,16 @@ class Peer:
     version = importlib.metadata.version("langchain-postgres")
     upserts = True
 
-    def __init__(self, url: str, dimensions: int) -> None:
+    def __init__(self, url: str, dimensions: int, fields: Mapping[str, str]) -> None:
         self._url = url
+        self._types = {name: _TYPES[kind] for name, kind in fields.items()}
         self._dimensions = dimensions
         self._engine = PGEngine.from_connection_string(dialect(url, "asyncpg"))
         self._engine.init_vectorstore_table(
-            _TABLE, dimensions, id_column=Column("langchain_id", "TEXT", nullable=False)
+            _TABLE,
+            dimensions,
+            id_column=Column("langchain_id", "TEXT", nullable=False),
+            metadata_columns=[Column(name, kind) for name, kind in self._types.items()],
         )
         self._store = self._open()
 
@@ -36,26 +44,48 @@ class Peer:
 
     def fill(self, source: str) -> None:
         """Replace what is there by all rows of *source*, and index them."""
+        columns = "".join(f", {name}" for name in self._types)
+        values = "".join(f", (metadata ->> '{name}')::{kind}" for name, kind in self._types.items())
         execute(
             self._url,
             f"TRUNCATE {_TABLE}",
-            f"INSERT INTO {_TABLE} (langchain_id, content, embedding, langchain_metadata) "
-            f"SELECT id, content, embedding, metadata::json FROM {source}",
+            f"INSERT INTO {_TABLE} (langchain_id, content, embedding, langchain_metadata{columns}) "
+            f"SELECT id, content, embedding, metadata::json{values} FROM {source}",
             hnsw(_TABLE, "embedding"),
             f"VACUUM ANALYZE {_TABLE}",
         )
 
-    def searcher(self, k: int, ef_search: int | None) -> Callable[[list[list[float]]], Answers]:
+    def searcher(
+        self, k: int, ef_search: int | None, filter: Condition | None = None
+    ) -> Callable[[list[list[float]]], Answers]:
         """Return what runs all queries; without options it sets no ef_search, and the server's is 40."""
         store = self._open(None if ef_search is None else HNSWQueryOptions(ef_search=ef_search))
+        options = {} if filter is None else {"filter": _translated(filter)}
 
         async def search(query: list[float]) -> list[str]:
-            return [document.id for document in await store.asimilarity_search_by_vector(query, k=k)]
+            return [document.id for document in await store.asimilarity_search_by_vector(query, k=k, **options)]
 
         # On the loop of its own background thread, to which its connections belong: that saves it the way there.
         return lambda queries: self._engine._run_as_sync(time_each_async(queries, search))  # noqa: SLF001
 
     def _open(self, options: Any = None) -> PGVectorStore:
         return PGVectorStore.create_sync(
-            self._engine, FakeEmbeddings(size=self._dimensions), _TABLE, index_query_options=options
+            self._engine,
+            FakeEmbeddings(size=self._dimensions),
+            _TABLE,
+            metadata_columns=list(self._types),
+            index_query_options=options,
         )
+
+
+def _translated(filter: Condition) -> dict[str, Any]:
+    """Return *filter* as langchain-postgres wants it: one operator for each key."""
+    found: dict[str, Any] = {}
+    for key, condition in filter.items():
+        if key == CONTENT:
+            found["content"] = {"$like": f"%{condition['$contains']}%"}
+        elif isinstance(condition, dict) and "$gte" in condition:
+            found[key] = {"$between": [condition["$gte"], condition["$lte"]]}
+        else:
+            found[key] = condition
+    return found

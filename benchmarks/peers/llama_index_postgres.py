@@ -1,19 +1,36 @@
-"""llama-index-vector-stores-postgres: PGVectorStore with JSONB metadata."""
+"""llama-index-vector-stores-postgres: PGVectorStore with JSONB metadata.
+
+Fields that are declared get the indexes on expressions that it makes for keys named to it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
-from llama_index.core.vector_stores.types import VectorStoreQuery
+from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
 from llama_index.vector_stores.postgres import PGVectorStore
 
-from benchmarks.peers.rows import Answers, Rows, dialect, execute, hnsw, time_each_async
+from benchmarks.peers.rows import (
+    CONTENT,
+    Answers,
+    Condition,
+    Inexpressible,
+    Rows,
+    dialect,
+    execute,
+    hnsw,
+    time_each_async,
+)
 
 _NAME = "peer_llama"
 _TABLE = f"data_{_NAME}"
+# It compares every number as a float, and all else as text.
+_TYPES = {"str": "text", "int": "float", "bool": "text"}
+_OPERATORS = {"$gte": FilterOperator.GTE, "$lte": FilterOperator.LTE, "$in": FilterOperator.IN}
 # One of its own rows is the pattern for those that are written by hand: only id and metadata differ.
 _FILL = """
     INSERT INTO {table} (node_id, text, embedding, metadata_)
@@ -31,8 +48,9 @@ class Peer:
     version = importlib.metadata.version("llama-index-vector-stores-postgres")
     upserts = False
 
-    def __init__(self, url: str, dimensions: int) -> None:
+    def __init__(self, url: str, dimensions: int, fields: Mapping[str, str]) -> None:
         self._url = url
+        self._indexed = {(name, _TYPES[kind]) for name, kind in fields.items()}
         self._dimensions = dimensions
         self._store = self._open(None)
 
@@ -63,12 +81,16 @@ class Peer:
             f"VACUUM ANALYZE {_TABLE}",
         )
 
-    def searcher(self, k: int, ef_search: int | None) -> Callable[[list[list[float]]], Answers]:
+    def searcher(
+        self, k: int, ef_search: int | None, filter: Condition | None = None
+    ) -> Callable[[list[list[float]]], Answers]:
         """Return what runs all queries; without options it sets no ef_search, and the server's is 40."""
         store = self._open(ef_search)
+        filters = None if filter is None else _translated(filter)
 
         async def search(query: list[float]) -> list[str]:
-            found = await store.aquery(VectorStoreQuery(query_embedding=query, similarity_top_k=k))
+            wanted = VectorStoreQuery(query_embedding=query, similarity_top_k=k, filters=filters)
+            found = await store.aquery(wanted)
             return [node.node_id for node in found.nodes]
 
         runner = asyncio.Runner()
@@ -81,6 +103,21 @@ class Peer:
             table_name=_NAME,
             embed_dim=self._dimensions,
             use_jsonb=True,
+            indexed_metadata_keys=self._indexed,
             hnsw_kwargs=None if ef_search is None else {"hnsw_ef_search": ef_search},
             perform_setup=ef_search is None,
         )
+
+
+def _translated(filter: Condition) -> MetadataFilters:
+    """Return *filter* as LlamaIndex's own; it has no truth values, which are texts for it."""
+    found: list[Any] = []
+    for key, condition in filter.items():
+        if key == CONTENT:
+            raise Inexpressible("it matches texts in the metadata only, not the node's own text")
+        if isinstance(condition, dict):
+            found += [MetadataFilter(key=key, value=v, operator=_OPERATORS[name]) for name, v in condition.items()]
+        else:
+            value = str(condition).lower() if isinstance(condition, bool) else condition
+            found.append(MetadataFilter(key=key, value=value))
+    return MetadataFilters(filters=found)

@@ -16,6 +16,16 @@ import numpy as np
 Answers = tuple[list[float], list[list[str]]]
 """Milliseconds of each query, and the ids that it found."""
 
+Condition = dict[str, Any]
+"""A filter in the engine's language: keys to values, or to ``$gte`` with ``$lte``, ``$in`` or ``$contains``."""
+
+CONTENT = "$content"
+"""What stands for the text in a filter."""
+
+
+class Inexpressible(Exception):
+    """A peer's language has no words for a filter; the message says why."""
+
 
 @dataclass(frozen=True)
 class Rows:

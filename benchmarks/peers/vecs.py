@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import vecs as library
 
-from benchmarks.peers.rows import Answers, Rows, dialect, execute, time_each
+from benchmarks.peers.rows import CONTENT, Answers, Condition, Inexpressible, Rows, dialect, execute, time_each
 
 _NAME = "peer_vecs"
 
@@ -18,7 +19,8 @@ class Peer:
     version = importlib.metadata.version("vecs")
     upserts = True
 
-    def __init__(self, url: str, dimensions: int) -> None:
+    def __init__(self, url: str, dimensions: int, fields: Mapping[str, str]) -> None:
+        del fields  # it has one index for all metadata, and no columns
         self._url = url
         self._collection = library.create_client(dialect(url, "psycopg2")).get_or_create_collection(
             name=_NAME, dimension=dimensions
@@ -45,13 +47,35 @@ class Peer:
         )
         execute(self._url, f'VACUUM ANALYZE vecs."{_NAME}"')
 
-    def searcher(self, k: int, ef_search: int | None) -> Callable[[list[list[float]]], Answers]:
+    def searcher(
+        self, k: int, ef_search: int | None, filter: Condition | None = None
+    ) -> Callable[[list[list[float]]], Answers]:
         """Return what runs all queries; vecs' own default is 40."""
+        filters = _translated(filter)
 
         def search(query: list[float]) -> list[str]:
             found = self._collection.query(
-                query, limit=k, include_value=True, include_metadata=True, ef_search=ef_search, skip_adapter=True
+                query,
+                limit=k,
+                filters=filters,
+                include_value=True,
+                include_metadata=True,
+                ef_search=ef_search,
+                skip_adapter=True,
             )
             return [row[0] for row in found]
 
         return lambda queries: time_each(queries, search)
+
+
+def _translated(filter: Condition | None) -> dict[str, Any] | None:
+    """Return *filter* as vecs wants it: one operator in each mapping."""
+    parts: list[dict[str, Any]] = []
+    for key, condition in (filter or {}).items():
+        if key == CONTENT:
+            raise Inexpressible("it filters by metadata only, and finds no part of a text")
+        operators = condition if isinstance(condition, dict) else {"$eq": condition}
+        parts += [{key: {operator: value}} for operator, value in operators.items()]
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return {"$and": parts}

@@ -16,17 +16,25 @@ from typing import Any
 import numpy as np
 
 from benchmarks.figures import percentile
-from benchmarks.peers.rows import Rows
+from benchmarks.peers.rows import Inexpressible, Rows
 
 
 def main(path: str) -> None:
     """Do the job that is written in *path*, and write down the answer."""
     job = json.loads(Path(path).read_text())
+    rows = Rows.read(Path(job["directory"]), "rows")
+    module = importlib.import_module(f"benchmarks.peers.{job['peer']}")
+    peer = module.Peer(job["url"], rows.dimensions, job.get("fields", {}))
+    answer = _filtered(job, peer, rows) if "filters" in job else _everything(job, peer, rows)
+    Path(job["out"]).write_text(json.dumps({"version": peer.version, **answer}))
+
+
+def _everything(job: dict[str, Any], peer: Any, rows: Rows) -> dict[str, Any]:
+    """Return how fast the peer writes, and how it searches without a filter."""
     directory = Path(job["directory"])
-    rows, revised = (Rows.read(directory, name) for name in ("rows", "revised"))
+    revised = Rows.read(directory, "revised")
     queries: list[list[float]] = np.load(directory / "queries.npy").tolist()
-    peer = importlib.import_module(f"benchmarks.peers.{job['peer']}").Peer(job["url"], rows.dimensions)
-    answer: dict[str, Any] = {"version": peer.version, "upsert": [], "search": {}}
+    answer: dict[str, Any] = {"upsert": [], "search": {}}
     answer["load"] = [_rate(rows, peer.load)]
     if peer.upserts:
         answer["upsert"] = [_rate(revised, peer.load)]
@@ -35,7 +43,24 @@ def main(path: str) -> None:
         ef_search = None if setting == "default" else setting
         run = peer.searcher(job["k"], ef_search)
         answer["search"][f"{setting}"] = _search(run, queries, job["repeats"])
-    Path(job["out"]).write_text(json.dumps(answer))
+    return answer
+
+
+def _filtered(job: dict[str, Any], peer: Any, rows: Rows) -> dict[str, Any]:
+    """Return how the peer searches with each filter, or why it does not."""
+    queries: list[list[float]] = np.load(Path(job["directory"]) / "queries.npy").tolist()
+    peer.load(rows)()
+    peer.fill(job["source"])
+    found: dict[str, Any] = {}
+    for key, filter in job["filters"].items():
+        try:
+            run = peer.searcher(job["k"], job["ef_search"], filter)
+            found[key] = _search(run, queries, job["repeats"])
+        except Inexpressible as reason:
+            found[key] = {"inexpressible": str(reason)}
+        except Exception as error:  # noqa: BLE001 - a peer that cannot answer one filter may answer the next
+            found[key] = {"failed": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+    return {"filters": found}
 
 
 def _rate(rows: Rows, write: Callable[[Rows], Callable[[], None]]) -> float:

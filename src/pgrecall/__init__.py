@@ -8,48 +8,84 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pgrecall.build import BuildOptions, IndexProgress
 from pgrecall.config import HNSW, CollectionConfig, Columns, IVFFlat, PoolConfig, SearchOptions
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import PGRecallError
-from pgrecall.plan import Plan
+from pgrecall.plan import Access, Plan
+from pgrecall.planner.recommend import IndexRecommendation, recommend_index
+from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.records import Match, Page, Record, RecordBatch, UpsertResult
 from pgrecall.scope import Scope
 from pgrecall.table import Server, VectorIndex
 
 if TYPE_CHECKING:
-    from pgrecall.collection import AsyncClient, AsyncCollection, Client, Collection, CollectionStats
+    from pgrecall.collection import (
+        AsyncClient,
+        AsyncCollection,
+        Client,
+        Collection,
+        CollectionStats,
+        MaintenanceReport,
+        RecallReport,
+        TuningPoint,
+        TuningReport,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "HNSW",
+    "Access",
     "AsyncClient",
     "AsyncCollection",
+    "BuildOptions",
     "Client",
     "Collection",
     "CollectionConfig",
     "CollectionStats",
     "Columns",
     "Distance",
+    "FieldType",
     "IVFFlat",
+    "IndexProgress",
+    "IndexRecommendation",
+    "MaintenanceReport",
     "Match",
     "PGRecallError",
     "Page",
     "Plan",
     "PoolConfig",
+    "PromotedField",
+    "RecallReport",
     "Record",
     "RecordBatch",
     "Scope",
     "SearchOptions",
     "Server",
+    "TuningPoint",
+    "TuningReport",
     "UpsertResult",
     "VectorIndex",
     "VectorType",
+    "recommend_index",
 ]
 
 # What needs asyncpg and NumPy, most of what an import costs, is loaded when it is first asked for: settings,
 # records and errors are used in places that never connect.
-_ENGINE = frozenset({"AsyncClient", "AsyncCollection", "Client", "Collection", "CollectionStats"})
+_ENGINE = frozenset(
+    {
+        "AsyncClient",
+        "AsyncCollection",
+        "Client",
+        "Collection",
+        "CollectionStats",
+        "MaintenanceReport",
+        "RecallReport",
+        "TuningPoint",
+        "TuningReport",
+    }
+)
 
 
 def __getattr__(name: str) -> Any:

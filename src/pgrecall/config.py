@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - pydantic resolves it in models with such settings
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
+from pgrecall.plan import Access
+from pgrecall.promoted import parse_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pgrecall.promoted import PromotedField
 
 MAX_IDENTIFIER_BYTES: Final = 63
 MAX_K: Final = 10_000
+CODE_COLUMN: Final = "embedding_code"
+"""Name of the column for the embeddings' codes, which tables with promoted fields have; see `codes`."""
 
 
 def check_identifier(name: object, what: str) -> str:
@@ -45,6 +50,13 @@ def check_range(value: object, what: str, low: int, high: int) -> int:
         msg = f"{what} must be a whole number from {low} to {high}, not {value!r}"
         raise ConfigError(msg)
     return value
+
+
+def check_choice(value: object, what: str, allowed: tuple[object, ...]) -> None:
+    """Raise `ConfigError` where *value* is none of *allowed*."""
+    if value not in allowed:
+        msg = f"{what} must be one of {allowed}, not {value!r}"
+        raise ConfigError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +98,15 @@ class HNSW:
     Attributes:
         m: Links of a node, 2 to 100.
         ef_construction: Candidates looked at for a new node, 4 to 1000, at least twice *m*.
+        quantization: What the index holds: ``"none"``, the embeddings as they are; ``"halfvec"``, in half
+            precision; ``"bit"``, their signs. What a coarser index finds is ordered anew by the embeddings
+            themselves. `None` chooses the finest that pgvector can index: as they are up to 2,000
+            dimensions, halfvec up to 4,000, bit above.
     """
 
     m: int = 16
     ef_construction: int = 64
+    quantization: Literal["none", "halfvec", "bit"] | None = None
 
     def __post_init__(self) -> None:
         check_range(self.m, "m", 2, 100)
@@ -97,6 +114,7 @@ class HNSW:
         if self.ef_construction < 2 * self.m:
             msg = f"ef_construction ({self.ef_construction}) must be at least twice m ({self.m})"
             raise ConfigError(msg)
+        check_choice(self.quantization, "quantization", (None, "none", "halfvec", "bit"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +149,14 @@ class CollectionConfig:
         vector_type: Type of the embedding's column; `None` takes the table's, and vector for a new one.
         id_type: ``"uuid"`` makes a uuid column, which takes no other ids.
         columns: Names of the columns.
+        fields: Metadata keys that get a typed, indexed column of their own, so that filters on them are
+            fast: ``{"year": int, "category": str, "tags": list[str], "published": date}``. ``"$content": str``
+            has the content indexed by trigrams (extension pg_trgm), which ``$contains`` and patterns on it
+            use. A table that is made has them from the start; `AsyncCollection.add_fields` adds them later.
+        index: The vector index that is built by itself, in the background, once there are
+            *min_rows_for_index* rows: ``"auto"`` for HNSW, or kind and parameters. `None` builds none
+            before `AsyncCollection.create_index` is called.
+        min_rows_for_index: Below this, comparing all rows is fast enough.
         setup: ``"create"`` makes what is missing; ``"validate"`` only checks, and never changes anything.
     """
 
@@ -141,6 +167,9 @@ class CollectionConfig:
     vector_type: VectorType | None = None
     id_type: Literal["text", "uuid"] = "text"
     columns: Columns = field(default_factory=Columns)
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    index: Literal["auto"] | Index | None = None
+    min_rows_for_index: int = 10_000
     setup: Literal["create", "validate"] = "create"
 
     def __post_init__(self) -> None:
@@ -153,10 +182,23 @@ class CollectionConfig:
             self.new_distance.check_type(self.new_vector_type)
         if self.dimensions is not None:
             check_range(self.dimensions, "dimensions", 1, self.new_vector_type.max_dimensions)
-        for name, allowed in (("id_type", ("text", "uuid")), ("setup", ("create", "validate"))):
-            if getattr(self, name) not in allowed:
-                msg = f"{name} must be one of {allowed}, not {getattr(self, name)!r}"
-                raise ConfigError(msg)
+        check_choice(self.id_type, "id_type", ("text", "uuid"))
+        check_choice(self.setup, "setup", ("create", "validate"))
+        if not isinstance(self.index, HNSW | IVFFlat):
+            check_choice(self.index, "index", (None, "auto"))
+        check_range(self.min_rows_for_index, "min_rows_for_index", 1, 2**63 - 1)
+        if self.promoted and self.columns.metadata is None:
+            msg = "fields are promoted from the metadata, for which columns maps no column"
+            raise ConfigError(msg)
+        taken = {field.column for field in self.promoted} & {CODE_COLUMN, *self.columns.mapping().values()}
+        if taken:
+            msg = f"fields cannot be called {sorted(taken)}: the table has columns of these names"
+            raise ConfigError(msg)
+
+    @property
+    def promoted(self) -> tuple[PromotedField, ...]:
+        """The fields, as they are understood."""
+        return parse_fields(self.fields)
 
     @property
     def new_vector_type(self) -> VectorType:
@@ -206,13 +248,15 @@ class SearchOptions:
 
     Attributes:
         exact: `True` compares all rows that pass the filter and uses no vector index.
+        access: The way to the rows; see `Access`.
         ef_search: HNSW candidates, 1 to 1000.
         probes: IVFFlat cells looked at.
-        overfetch: How many times k an index scan under a filter returns before the best k are kept.
+        overfetch: How many times k an approximate way fetches before the best k are kept.
         max_scan_tuples: Most rows an iterative index scan looks at.
     """
 
     exact: bool = False
+    access: Access | None = None
     ef_search: int | None = None
     probes: int | None = None
     overfetch: int | None = None
@@ -223,3 +267,9 @@ class SearchOptions:
         for name, high in limits.items():
             if (value := getattr(self, name)) is not None:
                 check_range(value, name, 1, high)
+        if self.access is not None:
+            check_choice(self.access, "access", tuple(Access))
+            object.__setattr__(self, "access", Access(self.access))
+        if self.exact and self.access not in (None, Access.EXACT):
+            msg = f"exact=True and access={self.access.value!r} contradict each other"
+            raise ConfigError(msg)

@@ -17,6 +17,8 @@
     ├── EmbeddedServerError (RuntimeError) the server from the wheel could not be started
     ├── PortalError (RuntimeError)         a blocking call where it would wait for itself
     └── DatabaseError                      anything else PostgreSQL said; ``__cause__`` has it
+
+Beside it stands `PerformanceWarning` (a `UserWarning`), for what works but could be much faster.
 """
 
 from __future__ import annotations
@@ -88,3 +90,7 @@ class PortalError(PGRecallError, RuntimeError):
 
 class DatabaseError(PGRecallError):
     """PostgreSQL refused a statement; the driver's own error is ``__cause__``."""
+
+
+class PerformanceWarning(UserWarning):
+    """Something works, and would be much faster otherwise; the message says how."""

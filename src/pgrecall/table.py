@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from pgrecall.distance import VectorType
 from pgrecall.errors import SchemaError
 from pgrecall.scope import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pgrecall.config import Columns
-    from pgrecall.distance import Distance, VectorType
+    from pgrecall.distance import Distance
+    from pgrecall.filters import Equals, Field
+    from pgrecall.promoted import PromotedField
     from pgrecall.scope import Scope
 
 
@@ -58,10 +63,14 @@ class VectorIndex:
     Attributes:
         name: Name of the index, in the schema of its table.
         method: Access method: ``hnsw`` or ``ivfflat``.
-        distance: The distance that its operator class serves; `None` for one that is not known here.
+        distance: The distance that its operator class serves; `None` for one that is not known here. An
+            index of bits has the collection's own, by which what it finds is ordered anew.
         valid: Whether queries can use it; one that is being built, or whose build died, is not valid.
         options: Storage parameters such as m and lists.
         size: Bytes on disk.
+        rows: Rows in it when it was built or last vacuumed, by PostgreSQL's own estimate.
+        quantized: What the index holds where that is coarser than the column: halfvec, or bit.
+        condition: What the rows in it have in common; `None` where it holds all of them.
     """
 
     name: str
@@ -70,6 +79,31 @@ class VectorIndex:
     valid: bool
     options: tuple[tuple[str, str], ...] = ()
     size: int = 0
+    rows: float = 0
+    quantized: VectorType | None = None
+    condition: Equals | None = None
+
+    @property
+    def lists(self) -> int:
+        """Cells of an IVFFlat index."""
+        return int(dict(self.options).get("lists", "100"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldIndex:
+    """An index on a promoted field.
+
+    Attributes:
+        name: Name of the index, in the schema of its table.
+        column: The field's column.
+        valid: Whether queries can use it.
+        covering: Whether it holds all that a covering scan needs: code, key and all other fields.
+    """
+
+    name: str
+    column: str
+    valid: bool
+    covering: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,6 +125,13 @@ class Table:
         rows: PostgreSQL's own estimate; negative before the first ANALYZE.
         writable: Whether the role may insert, update and delete here.
         vector_schema: Schema of the types and operators of pgvector.
+        fields: The promoted fields whose columns hold the value of every row.
+        code: Column of the embeddings' codes; `None` where there is none.
+        field_indexes: The indexes on promoted fields.
+        content_indexed: Whether an index finds what the content holds, by its trigrams.
+        all_visible: Share of the pages that an index-only scan need not look into.
+        partitioned: Whether the rows are in partitions.
+        tuned: ``ef_search`` or ``probes`` that `tune` has stored, by access method.
     """
 
     schema: str
@@ -107,6 +148,13 @@ class Table:
     indexes: tuple[VectorIndex, ...] = field(default=())
     rows: float = -1
     writable: bool = True
+    fields: tuple[PromotedField, ...] = ()
+    code: str | None = None
+    field_indexes: tuple[FieldIndex, ...] = ()
+    content_indexed: bool = False
+    all_visible: float = 0.0
+    partitioned: bool = False
+    tuned: tuple[tuple[str, int], ...] = ()
 
     @property
     def qualified_name(self) -> str:
@@ -127,7 +175,28 @@ class Table:
         mine = (self.columns, self.id_type, self.vector_type, self.dimensions, self.distance)
         return mine == (other.columns, other.id_type, other.vector_type, other.dimensions, other.distance)
 
+    def field(self, field: Field) -> PromotedField | None:
+        """Return the promoted field with the key *field*, if there is one."""
+        return next((promoted for promoted in self.fields if promoted.key == field), None)
+
+    @property
+    def serving_indexes(self) -> tuple[VectorIndex, ...]:
+        """The indexes that a search by this table's distance can use."""
+        return tuple(index for index in self.indexes if index.valid and index.distance is self.distance)
+
     def usable_index(self) -> VectorIndex | None:
-        """Return the index that a search by this table's distance can use, HNSW before IVFFlat."""
-        fitting = [i for i in self.indexes if i.valid and i.distance is self.distance]
-        return min(fitting, key=lambda index: index.method != "hnsw", default=None)
+        """Return the index of all rows that a search can use: HNSW before IVFFlat, finer before coarser."""
+        fitting = [index for index in self.serving_indexes if index.condition is None]
+        return min(fitting, key=lambda index: (index.method != "hnsw", _COARSENESS[index.quantized]), default=None)
+
+    def partial_indexes(self) -> tuple[VectorIndex, ...]:
+        """Return the indexes of a part of the rows that a search can use."""
+        return tuple(index for index in self.serving_indexes if index.condition is not None)
+
+
+_COARSENESS: Final[Mapping[VectorType | None, int]] = {
+    None: 0,
+    VectorType.VECTOR: 0,
+    VectorType.HALFVEC: 1,
+    VectorType.BIT: 2,
+}

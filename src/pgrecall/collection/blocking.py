@@ -16,16 +16,22 @@ from pgrecall.records import RecordBatch
 from pgrecall.scope import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
 
+    from pgrecall.build import BuildOptions, ProgressLike
     from pgrecall.collection.collection import AsyncCollection
+    from pgrecall.collection.maintenance import MaintenanceReport
+    from pgrecall.collection.recall import RecallReport
     from pgrecall.collection.stats import CollectionStats
+    from pgrecall.collection.tuning import TuningReport
     from pgrecall.config import CollectionConfig, Index, PoolConfig, SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.plan import Plan
+    from pgrecall.promoted import PromotedField
     from pgrecall.records import Embedding, Extra, Match, Page, Record, UpsertResult
     from pgrecall.scope import Scope
     from pgrecall.table import Server, VectorIndex
@@ -235,14 +241,59 @@ class Collection:
         *,
         filter: Filter | Mapping[str, Any] | None = None,
         options: SearchOptions | None = None,
+        postgres: bool = False,
     ) -> Plan:
         """See `AsyncCollection.explain`."""
-        return portal.call(self.asynchronous.explain(embedding, k, filter=filter, options=options))
+        asked = self.asynchronous.explain(embedding, k, filter=filter, options=options, postgres=postgres)
+        return portal.call(asked)
 
-    def create_index(self, index: Index | None = None, *, replace: bool = False) -> VectorIndex:
-        """See `AsyncCollection.create_index`."""
-        return portal.call(self.asynchronous.create_index(index, replace=replace))
+    def recall(
+        self,
+        k: int = 10,
+        *,
+        sample: int = 100,
+        filter: Filter | Mapping[str, Any] | None = None,
+        queries: NDArray[Any] | Sequence[Embedding] | None = None,
+        options: SearchOptions | None = None,
+    ) -> RecallReport:
+        """See `AsyncCollection.recall`."""
+        return portal.call(self.asynchronous.recall(k, sample=sample, filter=filter, queries=queries, options=options))
+
+    def tune(
+        self,
+        target: float = 0.98,
+        *,
+        k: int = 10,
+        sample: int = 100,
+        queries: NDArray[Any] | Sequence[Embedding] | None = None,
+        plot: str | os.PathLike[str] | None = None,
+    ) -> TuningReport:
+        """See `AsyncCollection.tune`."""
+        return portal.call(self.asynchronous.tune(target, k=k, sample=sample, queries=queries, plot=plot))
+
+    def add_fields(self, fields: Mapping[str, Any]) -> tuple[PromotedField, ...]:
+        """See `AsyncCollection.add_fields`."""
+        return portal.call(self.asynchronous.add_fields(fields))
+
+    def create_index(
+        self,
+        index: Index | None = None,
+        *,
+        replace: bool = False,
+        progress: ProgressLike = None,
+        options: BuildOptions | None = None,
+    ) -> VectorIndex:
+        """See `AsyncCollection.create_index`; *progress* is called in pgrecall's own thread."""
+        return portal.call(self.asynchronous.create_index(index, replace=replace, progress=progress, options=options))
 
     def drop_index(self) -> tuple[str, ...]:
         """See `AsyncCollection.drop_index`."""
         return portal.call(self.asynchronous.drop_index())
+
+    def wait_for_index(self, timeout: float | None = None) -> VectorIndex | None:
+        """See `AsyncCollection.wait_for_index`."""
+        return portal.call(self.asynchronous.wait_for_index(timeout))
+
+    def maintain(self, *, dry_run: bool = False) -> MaintenanceReport:
+        """See `AsyncCollection.maintain`."""
+        return portal.call(self.asynchronous.maintain(dry_run=dry_run))

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from pgrecall.collection import automatic
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.collection.handle import Handle
 from pgrecall.collection.schema import ensure_table
 from pgrecall.config import CollectionConfig, PoolConfig, check_identifier
 from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, PermissionDenied
 from pgrecall.postgres import Database, LentSource, Pools, catalog, resolve
+from pgrecall.promoted import CONTENT
 from pgrecall.scope import DEFAULT_DOMAIN, Scope
-from pgrecall.sql import ddl
+from pgrecall.sql import ddl, promoted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,7 +78,11 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections, and give up the embedded server; the next use opens them again."""
+        """Close all connections, and give up the embedded server; the next use opens them again.
+
+        An index that is being built by itself is given up; `AsyncCollection.wait_for_index` waits for it.
+        """
+        await automatic.close(self._database)
         if self._pools is not None:
             await self._pools.close()
 
@@ -131,6 +137,8 @@ class AsyncClient:
     ) -> AsyncCollection:
         """Return a handle on a collection, which is made if it does not exist; safe in many processes at once.
 
+        Fields of the configuration that it does not have yet are added; see `AsyncCollection.add_fields`.
+
         Raises:
             ConfigError: It does not exist, and nobody has said how many dimensions it should have.
             DimensionMismatch: It exists with other dimensions.
@@ -138,8 +146,12 @@ class AsyncClient:
             PermissionDenied: It does not exist, and the role may not make it.
         """
         config = _config(config, dimensions)
-        await ensure_table(self._database, config, config.dimensions)
-        return self.collection(config, domain=domain)
+        table = await ensure_table(self._database, config, config.dimensions)
+        collection = self.collection(config, domain=domain)
+        missing = any(table.field(field.key) is None for field in config.promoted)
+        if config.setup == "create" and (missing or (CONTENT in config.fields and not table.content_indexed)):
+            await collection.add_fields(config.fields)
+        return collection
 
     async def list_collections(self, *, schema: str = "public") -> list[str]:
         """Return the names of the collections in *schema* that pgrecall has made, sorted."""
@@ -178,7 +190,10 @@ class AsyncClient:
         """
 
         async def work(session: Session) -> None:
+            function = await catalog.deriving_function(session, schema, name)
             await session.execute(ddl.drop_table(schema, name))
+            if function is not None:
+                await session.execute(promoted.drop_function(schema, function))
 
         await self._change(name, schema, work)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from pgrecall.collection import changes, indexing, ingest, reading, searching
+from pgrecall.collection import changes, ingest, reading, searching
+from pgrecall.collection.administration import Administration
 from pgrecall.collection.handle import Knowledge
 from pgrecall.collection.stats import CollectionStats, stats
-from pgrecall.config import HNSW, Index, SearchOptions, check_range
+from pgrecall.config import SearchOptions, check_range
 from pgrecall.errors import ConfigError
 from pgrecall.postgres import Database, LentSource
 from pgrecall.records import Extra
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
     from pgrecall.filters import Filter
     from pgrecall.plan import Plan
     from pgrecall.records import Embedding, Match, Page, Record, RecordBatch, UpsertResult
-    from pgrecall.table import VectorIndex
 
 
-class AsyncCollection:
+class AsyncCollection(Administration):
     """Records in one table, seen in one domain; made by `AsyncClient`.
 
     A collection that nothing has been written to yet is empty: reading answers accordingly, and the
@@ -238,31 +238,19 @@ class AsyncCollection:
         *,
         filter: Filter | Mapping[str, Any] | None = None,
         options: SearchOptions | None = None,
+        postgres: bool = False,
     ) -> Plan:
-        """Return how `search` would run with these arguments, and why, without running it."""
-        return await searching.explain(self._handle, searching.Query.of(embedding, k, filter, options))
-
-    async def create_index(self, index: Index | None = None, *, replace: bool = False) -> VectorIndex:
-        """Build the vector index, without blocking readers or writers, and return it.
-
-        Any number of processes may ask at once; one of them builds. Where the same index exists, it is
-        returned as it is.
+        """Return how `search` would run with these arguments, and why, without running it.
 
         Args:
-            index: Kind and parameters; HNSW with pgvector's defaults unless given.
-            replace: Whether to build a new one in the place of what there is, which serves until then.
-
-        Raises:
-            ConfigError: pgvector cannot index this column so, or the connection is not a direct one.
-            SchemaError: There is another index, and *replace* was not given.
-            IndexBuildError: PostgreSQL gave the build up.
-            PermissionDenied: The role does not own the table.
+            embedding: Shape ``(d,)``.
+            k: Records wanted, 1 to 10,000.
+            filter: Which metadata they must have.
+            options: Overrides of the planner.
+            postgres: Whether to ask PostgreSQL for its own plan too, ``Plan.postgres``.
         """
-        return await indexing.create_index(self._handle, index or HNSW(), replace=replace)
-
-    async def drop_index(self) -> tuple[str, ...]:
-        """Drop the vector indexes of this collection's distance, and return their names."""
-        return tuple(await indexing.drop_index(self._handle))
+        query = searching.Query.of(embedding, k, filter, options)
+        return await searching.explain(self._handle, query, postgres=postgres)
 
 
 def _extras(include: Iterable[Extra]) -> frozenset[str]:

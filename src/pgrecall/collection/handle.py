@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pgrecall.collection.schema import ensure_table, new_table
-from pgrecall.errors import CollectionNotFound
+from pgrecall.errors import CollectionNotFound, PerformanceWarning
+from pgrecall.planner import Experience
 from pgrecall.postgres import catalog
 from pgrecall.sql.selection import Selection
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from pgrecall.plan import Plan
     from pgrecall.postgres import Database, Session
     from pgrecall.scope import Scope
-    from pgrecall.sql.select import Search
+    from pgrecall.sql.search import Search
     from pgrecall.table import Table
 
 T = TypeVar("T")
@@ -36,6 +38,8 @@ class Knowledge:
         read_at: When that was.
         estimates: Scope and filter to the rows that pass, and when that was estimated.
         searches: Plans and statements of searches that came before, by all that they depend on.
+        experience: What those searches took.
+        warned: What has been warned of, which is done once.
     """
 
     table: Table | None = None
@@ -44,10 +48,13 @@ class Knowledge:
         default_factory=dict["tuple[Scope, Filter | None]", "tuple[int, float]"]
     )
     searches: dict[Hashable, tuple[Plan, Search]] = field(default_factory=dict["Hashable", "tuple[Plan, Search]"])
+    experience: Experience = field(default_factory=Experience)
+    warned: set[str] = field(default_factory=set[str])
 
     def forget(self) -> None:
         """Have everything looked up again at the next use."""
         self.table = None
+        self.experience = Experience()
         self.forget_estimates()
 
     def forget_estimates(self) -> None:
@@ -104,7 +111,20 @@ class Handle:
         if known.table is None and self.config.setup == "validate":
             msg = f"there is no table {self.config.schema}.{self.config.name}"
             raise CollectionNotFound(msg)
+        if known.table is not None:
+            self._warn_of_fields(known.table)
         return known.table
+
+    def _warn_of_fields(self, table: Table) -> None:
+        """Warn, once, that filters on configured fields are slow because the table does not have them."""
+        missing = [field.column for field in self.config.promoted if table.field(field.key) is None]
+        if missing and "fields" not in self.knowledge.warned:
+            self.knowledge.warned.add("fields")
+            msg = (
+                f"{table.qualified_name} does not have the configured fields {missing}, so filters on them read the "
+                "metadata; add them with add_fields()"
+            )
+            warnings.warn(msg, PerformanceWarning, stacklevel=2)
 
     def selection(self, session: Session, table: Table, filter: Filter | None = None) -> Selection:
         """Return the rows in scope that pass *filter*, as *session* reads and writes them."""

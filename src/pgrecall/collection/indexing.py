@@ -2,43 +2,62 @@
 
 from __future__ import annotations
 
-import asyncio
+import dataclasses
 import math
-from contextlib import asynccontextmanager, suppress
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-import asyncpg
-
-from pgrecall.config import HNSW, Index
-from pgrecall.errors import CollectionNotFound, ConfigError, IndexBuildError, PermissionDenied, SchemaError
+from pgrecall.build import BuildOptions
+from pgrecall.collection.building import FOREVER, Builder, alone, remove_leftovers, require_direct
+from pgrecall.collection.field_indexes import (
+    build_covering,
+    build_partial,
+    index_content,
+    measure_correlation,
+    wanted_values,
+)
+from pgrecall.config import HNSW, Index, IVFFlat
+from pgrecall.distance import VectorType
+from pgrecall.errors import CollectionNotFound, ConfigError, SchemaError
 from pgrecall.postgres import catalog
-from pgrecall.sql import ddl
-from pgrecall.sql.compose import Statement
+from pgrecall.sql import ddl, upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
+    from pgrecall.build import ProgressLike
     from pgrecall.collection.handle import Handle
     from pgrecall.config import CollectionConfig
     from pgrecall.postgres import Session
     from pgrecall.table import Table, VectorIndex
 
-_POLL_SECONDS: Final = 0.2
 _MILLION: Final = 1_000_000
-_TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
-_UNLOCK: Final = "SELECT pg_advisory_unlock($1)"
 
 
-async def create_index(handle: Handle, index: Index, *, replace: bool) -> VectorIndex:
-    """See `AsyncCollection.create_index`."""
+async def create_index(
+    handle: Handle,
+    index: Index,
+    *,
+    replace: bool,
+    wait: bool = True,
+    options: BuildOptions | None = None,
+    progress: ProgressLike = None,
+) -> VectorIndex:
+    """See `Administration.create_index`.
+
+    Raises:
+        Busy: Somebody else builds, and *wait* is false.
+    """
     table = await handle.made_table(handle.config.dimensions)
-    _check(table, index)
+    quantized = _quantized(table, index)
 
     async def work(session: Session) -> VectorIndex:
-        _require_direct(session)
-        async with _alone(session, table):
-            return await _build(handle, session, index, replace=replace)
+        require_direct(session)
+        async with alone(session, table, wait=wait):
+            build = Builder(
+                handle=handle, session=session, table=table, options=options or BuildOptions(), progress=progress
+            )
+            built = await _build(build, index, quantized, replace=replace)
+            await _build_for_filters(build, index)
+            await session.execute(upkeep.vacuum(table), timeout=FOREVER)
+            return built
 
     try:
         return await handle.run(work)
@@ -46,15 +65,40 @@ async def create_index(handle: Handle, index: Index, *, replace: bool) -> Vector
         handle.knowledge.forget()
 
 
+async def index_fields(handle: Handle, *, content: bool = False) -> None:
+    """Have every promoted field indexed, and large values too where there is a vector index.
+
+    Args:
+        handle: The collection.
+        content: Whether to index the content's trigrams too.
+    """
+    table = await handle.made_table(handle.config.dimensions)
+
+    async def work(session: Session) -> None:
+        require_direct(session)
+        async with alone(session, table):
+            build = Builder(handle=handle, session=session, table=table)
+            if content:
+                await index_content(session, table, build)
+            await session.execute(ddl.analyze(table), timeout=FOREVER)
+            await _build_for_filters(build, None)
+            await session.execute(upkeep.vacuum(table), timeout=FOREVER)
+
+    try:
+        await handle.run(work)
+    finally:
+        handle.knowledge.forget()
+
+
 async def drop_index(handle: Handle) -> list[str]:
-    """See `AsyncCollection.drop_index`."""
+    """See `Administration.drop_index`."""
 
     async def work(session: Session) -> list[str]:
         table = await handle.table(session)
         if table is None:
             return []
-        _require_direct(session)
-        async with _alone(session, table):
+        require_direct(session)
+        async with alone(session, table):
             table = await _current(handle, session)
             return await _drop(session, table, [index for index in table.indexes if index.distance is table.distance])
 
@@ -64,34 +108,55 @@ async def drop_index(handle: Handle) -> list[str]:
         handle.knowledge.forget()
 
 
-async def _build(handle: Handle, session: Session, index: Index, *, replace: bool) -> VectorIndex:
-    table = await _current(handle, session)
+async def _build(build: Builder, index: Index, quantized: VectorType | None, *, replace: bool) -> VectorIndex:
+    """Return the index of all rows, built where it is not there yet."""
+    handle, session = build.handle, build.session
     # What a build that was killed has left behind slows every write and serves no query.
-    await _drop(session, table, [old for old in table.indexes if not old.valid])
-    present = [old for old in table.indexes if old.valid and old.distance is table.distance]
+    await remove_leftovers(session, build.table)
+    table = await _current(handle, session)
+    present = [old for old in table.serving_indexes if old.condition is None]
     lists = await _lists(session, handle.config, table, index)
     if not replace:
         for old in present:
-            if _is(old, index, lists):
+            if _is(old, index, lists, quantized):
                 return old
         if present:
             msg = (
                 f"{table.qualified_name} has the index {present[0].name}; pass replace=True to put another in its place"
             )
             raise SchemaError(msg)
-    try:
-        await session.execute(ddl.create_vector_index(table, index, lists, session.dialect))
-    except asyncpg.InsufficientPrivilegeError as error:
-        msg = f"role {session.server.user!r} may not index {table.qualified_name}: only its owner may ({error})"
-        raise PermissionDenied(msg) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        what = f"{type(index).__name__} on {table.qualified_name}"
-        msg = f"{what} could not be built: {error}; what is left of it is removed by the next call"
-        raise IndexBuildError(msg, index=what) from error
-    await _drop(session, table, present)
-    await session.execute(ddl.analyze(table))
-    before = {old.name for old in table.indexes if old.valid}
-    return next(built for built in (await _current(handle, session)).indexes if built.name not in before)
+    statement = ddl.create_vector_index(table, index, session.dialect, lists=lists, quantized=quantized)
+    what = f"{type(index).__name__} on {table.qualified_name}"
+    name = await build(statement, what, index=_with_lists(index, lists), vector_type=quantized)
+    # Those of single values are built anew, with the same parameters.
+    await _drop(session, table, [*present, *(table.partial_indexes() if present else ())])
+    if present and table.tuned:
+        await _forget_tuning(session, table)
+    await session.execute(ddl.analyze(table), timeout=FOREVER)
+    return next(built for built in (await _current(handle, session)).indexes if built.name == name)
+
+
+async def _build_for_filters(build: Builder, index: Index | None) -> None:
+    """Build what filters on promoted fields need, beside the index of all rows, and like that one."""
+    session = build.session
+    table = await _current(build.handle, session)
+    if not table.fields:
+        return
+    await build_covering(session, table, build)
+    main = table.usable_index()
+    if main is not None:
+        fields = await measure_correlation(session, table, main)
+        values = await wanted_values(session, table, fields)
+        await build_partial(session, table, index or _like(main), values, build)
+
+
+async def _forget_tuning(session: Session, table: Table) -> None:
+    """Take back what was found to be enough for the index that is gone."""
+    async with session.transaction():
+        await session.execute(ddl.lock_settings(table.schema, table.name))
+        noted = await catalog.settings(session, table.schema, table.name)
+        kept = {name: value for name, value in noted.items() if name not in ("version", "ef_search", "probes")}
+        await session.execute(ddl.comment(table.schema, table.name, kept).compile())
 
 
 async def _current(handle: Handle, session: Session) -> Table:
@@ -104,7 +169,7 @@ async def _current(handle: Handle, session: Session) -> Table:
 
 async def _drop(session: Session, table: Table, indexes: list[VectorIndex]) -> list[str]:
     for index in indexes:
-        await session.execute(ddl.drop_index(table.schema, index.name))
+        await session.execute(ddl.drop_index(table.schema, index.name), timeout=FOREVER)
     return [index.name for index in indexes]
 
 
@@ -114,73 +179,62 @@ async def _lists(session: Session, config: CollectionConfig, table: Table, index
         return 0
     if index.lists is not None:
         return index.lists
-    await session.execute(ddl.analyze(table))
+    await session.execute(ddl.analyze(table), timeout=FOREVER)
     current = await catalog.read_table(session, config)
     rows = 0 if current is None else current.rows
     return max(1, round(rows / 1_000 if rows <= _MILLION else math.sqrt(rows)))
 
 
-def _is(index: VectorIndex, wanted: Index, lists: int) -> bool:
+def _with_lists(index: Index, lists: int) -> Index:
+    return dataclasses.replace(index, lists=lists) if isinstance(index, IVFFlat) else index
+
+
+def _like(index: VectorIndex) -> Index:
+    options = {name: int(value) for name, value in index.options}
+    return IVFFlat() if index.method == "ivfflat" else HNSW(**options)  # pyright: ignore[reportArgumentType]
+
+
+def _is(index: VectorIndex, wanted: Index, lists: int, quantized: VectorType | None) -> bool:
     """Whether *index* is what would be built for *wanted*."""
     options = dict(index.options)
     if isinstance(wanted, HNSW):
         built = int(options.get("m", "16")), int(options.get("ef_construction", "64"))
-        return index.method == "hnsw" and built == (wanted.m, wanted.ef_construction)
+        same = index.method == "hnsw" and built == (wanted.m, wanted.ef_construction)
+        return same and index.quantized is quantized
     # Without a number of its own, any IVFFlat index is what was asked for, also after the table has grown.
-    return index.method == "ivfflat" and (wanted.lists is None or int(options.get("lists", "100")) == lists)
+    return index.method == "ivfflat" and (wanted.lists is None or index.lists == lists)
 
 
-def _check(table: Table, index: Index) -> None:
-    """Raise `ConfigError` for what pgvector cannot index."""
-    most = table.vector_type.max_indexed_dimensions
+def _quantized(table: Table, index: Index) -> VectorType | None:
+    """Return what the index is to hold, where that is coarser than the column.
+
+    Raises:
+        ConfigError: pgvector cannot index this column so.
+    """
     if table.dimensions is None:
         msg = f"{table.qualified_name} does not say how many dimensions its embeddings have, which an index needs"
         raise ConfigError(msg)
-    if table.dimensions > most:
-        kind = table.vector_type.value
-        msg = f"pgvector indexes up to {most} dimensions of {kind}, and {table.qualified_name} has {table.dimensions}"
-        if table.dimensions <= 4_000:  # noqa: PLR2004 - halfvec's limit
-            msg += "; make the collection with vector_type='halfvec'"
+    asked = index.quantization if isinstance(index, HNSW) else "none"
+    if asked == "none" or table.vector_type is VectorType.BIT:
+        held = table.vector_type
+    elif asked is not None:
+        held = VectorType(asked)
+    else:
+        finest = (table.vector_type, VectorType.HALFVEC, VectorType.BIT)
+        held = next(kind for kind in finest if kind.max_indexed_dimensions >= table.dimensions)
+    if table.dimensions > held.max_indexed_dimensions:
+        most = held.max_indexed_dimensions
+        msg = (
+            f"pgvector indexes up to {most} dimensions of {held.value}, and {table.qualified_name} has "
+            f"{table.dimensions}; HNSW() by itself chooses a coarser type for the index"
+        )
         raise ConfigError(msg)
     if not isinstance(index, HNSW) and table.distance.operator_class(table.vector_type) not in _IVFFLAT_CLASSES:
         msg = f"IVFFlat knows no {table.distance.value} distance on {table.vector_type.value}; use HNSW"
         raise ConfigError(msg)
+    return None if held is table.vector_type else held
 
 
 _IVFFLAT_CLASSES: Final = frozenset(
     f"{kind}_{distance}_ops" for kind in ("vector", "halfvec") for distance in ("cosine", "l2", "ip")
 ) | {"bit_hamming_ops"}
-
-
-def _require_direct(session: Session) -> None:
-    if not session.direct:
-        msg = (
-            "an index is built outside of transactions, on a session of its own, which neither a connection that was "
-            "lent nor a pooler such as PgBouncer gives; use a client with the server's own address"
-        )
-        raise ConfigError(msg)
-    if session.server.read_only:
-        msg = "the server is read-only; build the index on its primary"
-        raise PermissionDenied(msg)
-
-
-@asynccontextmanager
-async def _alone(session: Session, table: Table) -> AsyncGenerator[None]:
-    """Hold the lock on the indexes of *table*.
-
-    Waiting is polling: a session that waits inside of ``pg_advisory_lock`` holds a snapshot, for whose
-    end CREATE INDEX CONCURRENTLY in the session that has the lock would wait in turn.
-    """
-    name = f"pgrecall index {table.schema}.{table.name}".encode()
-    key = int.from_bytes(blake2b(name, digest_size=8).digest(), "big", signed=True)
-    unlocked = False
-    try:
-        while not await session.fetch_value(Statement(_TRY_LOCK, (key,))):  # noqa: ASYNC110 - nobody could set an event
-            await asyncio.sleep(_POLL_SECONDS)
-        yield
-        unlocked = await session.fetch_value(Statement(_UNLOCK, (key,)))
-    finally:
-        if not unlocked:
-            # Whatever happened, the lock ends with the session.
-            with suppress(asyncpg.InterfaceError):
-                session.connection.terminate()

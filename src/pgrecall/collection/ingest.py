@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from asyncpg import exceptions as pg
 
+from pgrecall.collection import automatic
 from pgrecall.errors import ConfigError, PermissionDenied, RecordError, SchemaError
 from pgrecall.records import Record, RecordBatch, UpsertResult, as_records
 from pgrecall.rows import Rows, prepare
@@ -116,6 +117,7 @@ async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int) -> Upsert
         part = following
     if inserted:
         handle.knowledge.forget_estimates()
+        automatic.written(handle, inserted)
     return UpsertResult(ids=ids, inserted=inserted, updated=updated, unchanged=len(rows) - inserted - updated)
 
 

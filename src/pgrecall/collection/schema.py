@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from asyncpg import exceptions as pg
 
+from pgrecall.collection.promoting import promote_new
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import (
     CollectionExists,
@@ -18,6 +19,7 @@ from pgrecall.errors import (
     SchemaError,
 )
 from pgrecall.postgres import catalog
+from pgrecall.postgres.failures import CANNOT_INSTALL
 from pgrecall.sql import ddl
 from pgrecall.table import Table
 
@@ -109,6 +111,9 @@ async def _create(session: Session, config: CollectionConfig, dimensions: int) -
             for statement in ddl.create_table(config, dimensions, session.dialect):
                 await session.execute(statement)
             table = await catalog.read_table(session, config)
+            if table is not None and config.fields:
+                await promote_new(session, table, config)
+                table = await catalog.read_table(session, config)
     except pg.InsufficientPrivilegeError as error:
         msg = (
             f"role {session.server.user!r} may not create table {config.schema}.{config.name} ({error}); grant it "
@@ -132,7 +137,7 @@ async def _ensure_extension(database: Database, config: CollectionConfig) -> Ser
         await session.execute(ddl.setup_lock())
         try:
             await session.execute(ddl.create_extension())
-        except (pg.InsufficientPrivilegeError, pg.UndefinedFileError, pg.FeatureNotSupportedError) as error:
+        except CANNOT_INSTALL as error:
             raise missing_extension(server, str(error)) from error
 
     await database.transaction(work)

@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import math
-import re
 import time
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pgrecall import vectors
+from pgrecall import codes, vectors
+from pgrecall.collection.drift import warn_if_outgrown
+from pgrecall.collection.estimating import estimate, estimate_rows, learn
 from pgrecall.collection.reading import as_matches
 from pgrecall.config import MAX_K, SearchOptions, check_range
 from pgrecall.embeddings import as_vector
-from pgrecall.errors import ConfigError
-from pgrecall.filters import parse
+from pgrecall.errors import ConfigError, PerformanceWarning
+from pgrecall.filters import leaves, parse
 from pgrecall.plan import Access, Plan
 from pgrecall.planner import Situation, choose, exact_limit
-from pgrecall.scope import Scope
-from pgrecall.sql import dml, select
+from pgrecall.sql import dml
+from pgrecall.sql.fields import is_covered, is_entered, is_indexed
+from pgrecall.sql.search import search as compose
+from pgrecall.sql.where import Leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
+
+    from numpy.typing import NDArray
 
     from pgrecall.collection.handle import Handle
     from pgrecall.filters import Filter
     from pgrecall.postgres import Session
     from pgrecall.records import Embedding, Match
-    from pgrecall.sql.select import Search
+    from pgrecall.sql.compose import Statement
+    from pgrecall.sql.search import Search
     from pgrecall.sql.selection import Selection
-    from pgrecall.table import Table
+    from pgrecall.table import Table, VectorIndex
 
-_ESTIMATE_SECONDS: Final = 60.0
 _MAX_KNOWN: Final = 4_096
-_ROWS: Final = re.compile(r"rows=(\d+)")
 _NO_OPTIONS: Final = SearchOptions()
 # A scope that keeps this share of the table is not worth filtering for: nearly every row found passes.
 _NEARLY_ALL: Final = 0.95
+# Comparing so many rows takes tens of milliseconds.
+_LARGE: Final = 20_000
+_NOTHING: Final = Plan(access=Access.EXACT, reason="nothing has been written yet", k=0, fetch=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,47 +100,91 @@ async def search(handle: Handle, query: Query) -> list[Match]:
     """See `AsyncCollection.search`."""
 
     async def work(session: Session) -> list[Match]:
-        table = await handle.table(session)
-        if table is None:
-            return []
-        encoded = _encode(query, table)
-        selection = handle.selection(session, table, query.filter)
-        plan, statement = await _ready(handle, session, selection, query)
-        rows = await session.fetch_with_settings(statement.bind(encoded))
-        if plan.access is not Access.EXACT and len(rows) < query.k:
-            exact = _statement(selection, replace(plan, access=Access.EXACT, fell_back=True), query)
-            rows = await session.fetch(exact.bind(encoded))
-        matches = as_matches(rows, table, session.dialect, handle.scope.domain)
-        if query.min_score is not None:
-            matches = [match for match in matches if match.score >= query.min_score]
-        return matches
+        return (await run(handle, session, query))[0]
 
     return await handle.run(work)
 
 
-async def explain(handle: Handle, query: Query) -> Plan:
+async def run(handle: Handle, session: Session, query: Query) -> tuple[list[Match], Plan]:
+    """Return what *query* finds in this session, and how it was found."""
+    table = await handle.table(session)
+    if table is None:
+        return [], _NOTHING
+    asked = _Asked.of(query, table)
+    selection = handle.selection(session, table, query.filter)
+    key = _key(selection, query)
+    plan, statement = await _ready(handle, session, selection, query)
+    bound = asked.bind(statement)
+    started = time.perf_counter()
+    if plan.access is Access.EXACT:
+        rows = await session.fetch(bound)
+    else:
+        rows = await session.fetch_with_settings(bound)
+    again = handle.knowledge.experience.observe(key, plan, 1e6 * (time.perf_counter() - started))
+    if plan.access is not Access.EXACT and len(rows) < query.k:
+        found, tried = len(rows), plan
+        plan = replace(plan, access=Access.EXACT, fell_back=True)
+        rows = await session.fetch(asked.bind(_statement(selection, plan, query)))
+        again = _learn(handle, selection, query, tried, found=found, there=len(rows)) or again
+    if again:
+        handle.knowledge.searches.pop(key, None)
+    matches = as_matches(rows, table, session.dialect, handle.scope.domain)
+    if query.min_score is not None:
+        matches = [match for match in matches if match.score >= query.min_score]
+    return matches, plan
+
+
+def _learn(handle: Handle, selection: Selection, query: Query, plan: Plan, *, found: int, there: int) -> bool:
+    """Have the planner know that a way gave fewer rows than there are; return whether to plan anew."""
+    if query.min_score is None and there < query.k:
+        learn(handle, selection, there)
+        return True
+    return there > found and handle.knowledge.experience.fell_short(_key(selection, query), plan)
+
+
+async def explain(handle: Handle, query: Query, *, postgres: bool = False) -> Plan:
     """See `AsyncCollection.explain`."""
 
     async def work(session: Session) -> Plan:
         table = await handle.table(session)
         if table is None:
-            return Plan(access=Access.EXACT, reason="nothing has been written yet", k=query.k, fetch=query.k)
-        _encode(query, table)
-        plan, _ = await _ready(handle, session, handle.selection(session, table, query.filter), query)
-        return plan
+            return replace(_NOTHING, k=query.k, fetch=query.k)
+        asked = _Asked.of(query, table)
+        plan, statement = await _ready(handle, session, handle.selection(session, table, query.filter), query)
+        if not postgres:
+            return plan
+        lines = await session.fetch_with_settings(dml.explain(asked.bind(statement)))
+        return replace(plan, postgres=tuple(line[0] for line in lines))
 
     return await handle.run(work)
 
 
-def _encode(query: Query, table: Table) -> bytes:
-    vector = as_vector(query.embedding, table.dimensions, table.vector_type, table.distance)
-    return vectors.encode(vector[np.newaxis], table.vector_type)[0]
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query's embedding, checked and encoded."""
+
+    vector: NDArray[Any]
+    encoded: bytes
+
+    @classmethod
+    def of(cls, query: Query, table: Table) -> _Asked:
+        vector = as_vector(query.embedding, table.dimensions, table.vector_type, table.distance)
+        return cls(vector, vectors.encode(vector[np.newaxis], table.vector_type)[0])
+
+    def bind(self, statement: Search) -> Statement:
+        code = codes.encode(self.vector) if statement.needs_code else b""
+        return statement.bind(self.encoded, code)
+
+
+def _key(selection: Selection, query: Query) -> Hashable:
+    """Return all that the plan and the statement of *query* depend on."""
+    return (selection.scope, query.filter, query.k, query.options, query.min_score, query.extras)
 
 
 async def _ready(handle: Handle, session: Session, selection: Selection, query: Query) -> tuple[Plan, Search]:
     """Return the plan of *query* and its statement, as they were for the same search a moment ago."""
     known = handle.knowledge.searches
-    key = (selection.scope, query.filter, query.k, query.options, query.min_score, query.extras)
+    key = _key(selection, query)
     ready = known.get(key)
     if ready is None:
         plan = await _plan(handle, session, selection, query)
@@ -147,57 +199,68 @@ def _statement(selection: Selection, plan: Plan, query: Query) -> Search:
     limit = None
     if query.min_score is not None and plan.access is Access.EXACT:
         limit = selection.table.distance.distance_of(query.min_score)
-    return select.search(selection, plan, extras=query.extras, max_distance=limit)
+    return compose(selection, plan, extras=query.extras, max_distance=limit)
 
 
 async def _plan(handle: Handle, session: Session, selection: Selection, query: Query) -> Plan:
-    table = selection.table
+    table, scope, filter = selection.table, selection.scope, query.filter
     index = table.usable_index()
-    rows = matches = 0
-    filtered = query.filter is not None
-    if index is not None and not query.options.exact:
-        everything = replace(selection, scope=Scope.everything(), filter=None)
-        matches = rows = await _estimate(handle, session, everything)
-        limit = exact_limit(query.k, rows, query.options)
-        if not selection.scope.is_everything and table.columns.domain_id is not None:
-            matches = await _estimate(handle, session, replace(selection, filter=None), limit)
+    partial = table.partial_indexes()
+    # Without the domain a covering index cannot be entered.
+    reachable = not scope.is_everything or table.columns.domain_id is None
+    covers = reachable and table.code is not None and any(i.covering and i.valid for i in table.field_indexes)
+    rows = matches = max(0, round(table.rows))
+    filtered = filter is not None
+    if (index is not None or partial or covers) and not query.options.exact:
+        matches = rows = await estimate_rows(handle, session, selection)
+        limit = exact_limit(query.k, rows, query.options, table.dimensions or 1)
+        if not scope.is_everything and table.columns.domain_id is not None:
+            matches = await estimate(handle, session, replace(selection, filter=None), limit)
             filtered = filtered or matches < _NEARLY_ALL * rows
-        if query.filter is not None:
-            matches = await _estimate(handle, session, selection, limit)
-    lists = dict(index.options).get("lists", "100") if index is not None else "100"
+        if filter is not None:
+            matches = await estimate(handle, session, selection, limit)
+    elif index is None and not query.options.exact:
+        _warn_of_scans(handle, table)
+    await warn_if_outgrown(handle, session, table)
+    found = [table.field(leaf.field) for leaf in leaves(filter) if isinstance(leaf, Leaf)] if filter else []
     return choose(
         Situation(
             k=query.k,
+            dimensions=table.dimensions or 1,
             index=index,
+            partial=partial,
+            code_bits=codes.bits_per_dimension(table.dimensions or 1) if covers else 0,
+            visible=table.all_visible,
+            tuned=_tuned(table, index),
             iterative=session.server.has_iterative_scan,
             rows=rows,
             matches=min(matches, rows),
             filtered=filtered,
-            lists=int(lists),
+            filter=filter,
+            covered=filter is not None and is_covered(table, filter),
+            entered=filter is not None and is_entered(table, filter),
+            indexed=filter is None or is_indexed(table, filter),
+            correlations=tuple(None if field is None else field.correlation for field in found),
+            observed=handle.knowledge.experience.of(_key(selection, query)),
             options=query.options,
         )
     )
 
 
-async def _estimate(handle: Handle, session: Session, selection: Selection, limit: int = 0) -> int:
-    """Return how many rows are selected: exactly up to *limit*, and PostgreSQL's own estimate above.
+def _tuned(table: Table, index: VectorIndex | None) -> int | None:
+    return None if index is None else dict(table.tuned).get("probes" if index.method == "ivfflat" else "ef_search")
 
-    Its estimate alone can be off by any factor for what is inside of JSON, but counting up to the limit
-    at which the plan changes is cheap, and its result is kept for a minute.
-    """
-    known = handle.knowledge.estimates
-    key = (selection.scope, selection.filter)
-    now = time.monotonic()
-    if (cached := known.get(key)) is not None and now - cached[1] < _ESTIMATE_SECONDS:
-        return cached[0]
-    passing = await session.fetch_value(dml.count_up_to(selection, limit + 1)) if limit else 0
-    if passing > limit or not limit:
-        first = await session.fetch_value(dml.explain(dml.matching(selection)))
-        passing = max(int(_ROWS.findall(first)[0]), passing)
-    if len(known) >= _MAX_KNOWN:
-        known.clear()
-    known[key] = (passing, now)
-    return passing
+
+def _warn_of_scans(handle: Handle, table: Table) -> None:
+    """Warn, once, that each search of a large table compares all of its rows."""
+    if table.rows < _LARGE or "index" in handle.knowledge.warned:
+        return
+    handle.knowledge.warned.add("index")
+    msg = (
+        f"{table.qualified_name} has about {table.rows:.0f} rows and no vector index for {table.distance.value} "
+        "distance, so every search compares all of them; build one with create_index()"
+    )
+    warnings.warn(msg, PerformanceWarning, stacklevel=2)
 
 
 def _check_score(value: object) -> float | None:

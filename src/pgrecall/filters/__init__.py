@@ -18,8 +18,9 @@ from pgrecall.filters.nodes import (
     Not,
     Or,
     Order,
+    leaves,
 )
-from pgrecall.filters.parse import parse
+from pgrecall.filters.parse import parse, parse_key
 
 __all__ = [
     "And",
@@ -37,5 +38,7 @@ __all__ = [
     "Not",
     "Or",
     "Order",
+    "leaves",
     "parse",
+    "parse_key",
 ]

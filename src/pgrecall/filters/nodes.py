@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Order(enum.StrEnum):
@@ -169,6 +172,18 @@ class Not(Node):
 
 
 Filter = Node
+
+
+def leaves(filter: Filter) -> Iterator[Filter]:
+    """Return the conditions that *filter* joins, each of which is about one field."""
+    match filter:
+        case And(clauses) | Or(clauses):
+            for clause in clauses:
+                yield from leaves(clause)
+        case Not(clause):
+            yield from leaves(clause)
+        case _:
+            yield filter
 
 
 def _parts(node: Node, kind: type[And | Or]) -> tuple[Node, ...]:

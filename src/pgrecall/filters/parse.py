@@ -152,6 +152,18 @@ def _contains_all(field: Field, operand: Any, where: str) -> Filter:
     return And((Exists(field), *(_contains(field, value, where) for value in values)))
 
 
+def parse_key(name: str) -> Key:
+    """Return the metadata key that a filter calls *name*.
+
+    Raises:
+        FilterError: It is not the name of one.
+    """
+    field = _field(name, "")
+    if not isinstance(field, Key):
+        _fail(name, "is a column of every collection and no metadata key")
+    return field
+
+
 def _field(key: object, where: str) -> Field:
     if not isinstance(key, str) or not key:
         _fail(where, f"has the key {key!r}: keys must be non-empty strings")

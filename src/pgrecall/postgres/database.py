@@ -50,6 +50,11 @@ class Database:
     def __init__(self, source: Source) -> None:
         self._source = source
 
+    @property
+    def lent(self) -> bool:
+        """Whether it works on connections of the caller's, whose transactions are the caller's too."""
+        return not self._source.repeatable
+
     async def run(self, work: Callable[[Session], Awaitable[T]], *, may_repeat: Callable[[], bool] = _always) -> T:
         """Return what *work* returns, given a session.
 

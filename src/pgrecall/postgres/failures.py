@@ -32,6 +32,9 @@ _REFUSED: Final = (
 _CONFLICT: Final = (pg.DeadlockDetectedError, pg.SerializationError, pg.InvalidCachedStatementError)
 _DENIED: Final = (pg.InsufficientPrivilegeError, pg.ReadOnlySQLTransactionError)
 
+CANNOT_INSTALL: Final = (pg.InsufficientPrivilegeError, pg.UndefinedFileError, pg.FeatureNotSupportedError)
+"""What CREATE EXTENSION raises where it is not allowed, or the server does not know the extension."""
+
 
 def translate(error: BaseException) -> PGRecallError:
     """Return the error of ours that says what *error* means."""

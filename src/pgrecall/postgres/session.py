@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pgrecall.errors import ConfigError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     import asyncpg
@@ -55,14 +58,38 @@ class Session:
         """Run *statement* and return the first column of its first row."""
         return await self.connection.fetchval(statement.text, *statement.args)
 
-    async def execute(self, statement: Statement) -> int:
-        """Run *statement* and return how many rows it touched."""
-        status = await self.connection.execute(statement.text, *statement.args)
+    async def execute(self, statement: Statement, *, timeout: float | None = None) -> int:  # noqa: ASYNC109
+        """Run *statement* and return how many rows it touched.
+
+        Args:
+            statement: What to run.
+            timeout: Seconds until it is cancelled, instead of the pool's ``command_timeout``.
+        """
+        status = await self.connection.execute(statement.text, *statement.args, timeout=timeout)
         return int(count) if (count := status.rpartition(" ")[2]).isdecimal() else 0
 
     async def copy(self, schema: str, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Write *rows* with binary COPY; only where values travel in binary."""
         await self.connection.copy_records_to_table(table, schema_name=schema, columns=list(columns), records=rows)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[None]:
+        """See the database as it is now, whatever others write, until the end; nothing can be written meanwhile.
+
+        Raises:
+            ConfigError: A transaction of the caller's is open, and each of its statements sees what is new.
+        """
+        if self.connection.is_in_transaction():
+            if await self.connection.fetchval("SHOW transaction_isolation") in ("read committed", "read uncommitted"):
+                msg = (
+                    "all answers must be of one moment, and the open transaction sees what others commit meanwhile: "
+                    "begin it with isolation='repeatable_read', or lend a connection without one"
+                )
+                raise ConfigError(msg)
+            yield
+            return
+        async with self.connection.transaction(isolation="repeatable_read", readonly=True):
+            yield
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         """Return a context manager: a transaction, or a savepoint in the one that is open."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString, assert_never
 from pgrecall import jsonb
 from pgrecall.errors import SchemaError
 from pgrecall.filters.nodes import Column, Compare, Contains, Equals, Exists, In, IsEmpty, Matches, Order
-from pgrecall.sql.comparison import OPERATORS, matches
+from pgrecall.sql.comparison import OPERATORS, as_like, matches
 from pgrecall.sql.compose import SQL, Composable, Identifier, Param
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class _Kind:
             if not isinstance(part, str):
                 return _FALSE
             node = Matches(node.field, "substring", part)
+        if self._name == "content":
+            return matches(as_like(node), self.column)
         return matches(node, self._typed())
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, LiteralString
 
 from pgrecall.filters.nodes import Matches, Order
@@ -16,6 +17,27 @@ OPERATORS: Final[Mapping[Order, LiteralString]] = {
     Order.GREATER: ">",
     Order.GREATER_OR_EQUAL: ">=",
 }
+
+
+_SPECIAL: Final = re.compile(r"([%_\\])")
+_WILDCARD: Final = re.compile(r"(?:[^%_\\]|\\.)+")
+_TRIGRAM: Final = 3
+
+
+def as_like(node: Matches) -> Matches:
+    """Return *node*, where it looks for a part of a text, as a pattern, which an index on trigrams serves."""
+    if node.kind != "substring" or len(node.pattern) < _TRIGRAM:
+        return node
+    pattern = _SPECIAL.sub(r"\\\1", node.pattern)
+    return Matches(node.field, "like", f"%{pattern}%", node.fold)
+
+
+def has_trigram(node: Matches) -> bool:
+    """Whether what fits *node* must hold three characters in a row that are known."""
+    if node.kind == "substring":
+        return len(node.pattern) >= _TRIGRAM
+    runs = _WILDCARD.findall(node.pattern) if node.kind == "like" else []
+    return any(sum(character.isalnum() for character in run) >= _TRIGRAM for run in runs)
 
 
 def matches(node: Matches, text: Composable) -> Composable:

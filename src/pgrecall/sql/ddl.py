@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Final, LiteralString
 
 from pgrecall.config import HNSW, CollectionConfig, Index
 from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Literal, Statement
+from pgrecall.sql.fields import literal_condition
+from pgrecall.sql.quantized import indexed_expression, indexed_operator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pgrecall.distance import VectorType
+    from pgrecall.filters import Equals
     from pgrecall.sql.dialect import Dialect
     from pgrecall.table import Table
 
@@ -42,9 +46,9 @@ def setup_lock() -> Statement:
     return SQL("SELECT pg_advisory_xact_lock({key})").format(key=Integer(SETUP_LOCK)).compile()
 
 
-def create_extension() -> Statement:
-    """Return the statement that installs pgvector."""
-    return Statement("CREATE EXTENSION IF NOT EXISTS vector")
+def create_extension(name: str = "vector") -> Statement:
+    """Return the statement that installs an extension: pgvector unless another one is named."""
+    return SQL("CREATE EXTENSION IF NOT EXISTS {name}").format(name=Identifier(name)).compile()
 
 
 def create_schema(schema: str) -> Statement:
@@ -69,7 +73,7 @@ def create_table(config: CollectionConfig, dimensions: int, dialect: Dialect) ->
         SQL("ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE MAIN").format(
             table=table, column=Identifier(names.embedding)
         ),
-        comment(config),
+        comment(config.schema, config.name, {"distance": config.new_distance.value}),
     ]
     if names.document_id is not None:
         document = [Identifier(name) for name in (names.domain_id, names.document_id) if name is not None]
@@ -89,12 +93,20 @@ def create_table(config: CollectionConfig, dimensions: int, dialect: Dialect) ->
     return [statement.compile() for statement in statements]
 
 
-def comment(config: CollectionConfig) -> Composable:
+def comment(schema: str, name: str, settings: Mapping[str, object]) -> Composable:
     """Return the statement that notes a collection's settings in its table's comment."""
-    settings = json.dumps({"version": 1, "distance": config.new_distance.value}, separators=(",", ":"))
+    noted = json.dumps({"version": 1, **settings}, separators=(",", ":"))
     return SQL("COMMENT ON TABLE {table} IS {text}").format(
-        table=Identifier(config.schema, config.name), text=Literal(COMMENT_PREFIX + settings)
+        table=Identifier(schema, name), text=Literal(COMMENT_PREFIX + noted)
     )
+
+
+def lock_settings(schema: str, name: str) -> Statement:
+    """Return the statement that keeps others from changing a table's comment, or the table, in this transaction.
+
+    It waits for index builds. What waits for it should hold no lock that others need.
+    """
+    return SQL("LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE").format(table=Identifier(schema, name)).compile()
 
 
 def rename_table(schema: str, name: str, new_name: str) -> Statement:
@@ -108,14 +120,24 @@ def drop_table(schema: str, name: str) -> Statement:
     return SQL("DROP TABLE {table}").format(table=Identifier(schema, name)).compile()
 
 
-def create_vector_index(table: Table, index: Index, lists: int, dialect: Dialect) -> Statement:
+def create_vector_index(
+    table: Table,
+    index: Index,
+    dialect: Dialect,
+    *,
+    lists: int = 0,
+    quantized: VectorType | None = None,
+    condition: Equals | None = None,
+) -> Statement:
     """Return the statement that builds a vector index without blocking writers; PostgreSQL names it.
 
     Args:
         table: The table.
         index: Kind and parameters.
-        lists: Number of cells of an IVFFlat index.
         dialect: The server's names for pgvector's things.
+        lists: Number of cells of an IVFFlat index.
+        quantized: What the index holds, where that is coarser than the column.
+        condition: What the rows in it have in common: one value of a promoted field.
     """
     if isinstance(index, HNSW):
         method, options = (
@@ -124,15 +146,36 @@ def create_vector_index(table: Table, index: Index, lists: int, dialect: Dialect
         )
     else:
         method, options = SQL("ivfflat"), SQL("lists = {lists}").format(lists=Integer(lists))
-    operator_class = table.distance.operator_class(table.vector_type)
+    predicate: Composable = SQL("")
+    if condition is not None:
+        predicate = SQL("WHERE {condition}").format(condition=literal_condition(table, condition))
     return (
-        SQL("CREATE INDEX CONCURRENTLY ON {table} USING {method} ({column} {operator_class}) WITH ({options})")
+        SQL(
+            "CREATE INDEX CONCURRENTLY ON {table} USING {method} ({expression} {operator_class}) "
+            "WITH ({options}) {predicate}"
+        )
         .format(
             table=Identifier(table.schema, table.name),
             method=method,
-            column=Identifier(table.columns.embedding),
-            operator_class=Identifier(dialect.vector_schema, operator_class),
+            expression=indexed_expression(table, quantized, Identifier(table.columns.embedding), dialect),
+            operator_class=Identifier(dialect.vector_schema, indexed_operator(table, quantized)[1]),
             options=options,
+            predicate=predicate,
+        )
+        .compile()
+    )
+
+
+def create_trigram_index(table: Table, trigram_schema: str, *, concurrently: bool) -> Statement:
+    """Return the statement that indexes the content by its trigrams."""
+    return (
+        # Without a list of pending entries, which each search would have to look through.
+        SQL("CREATE INDEX {concurrently} ON {table} USING gin ({content} {operator_class}) WITH (fastupdate = off)")
+        .format(
+            concurrently=SQL("CONCURRENTLY" if concurrently else ""),
+            table=Identifier(table.schema, table.name),
+            content=Identifier(table.columns.content or ""),
+            operator_class=Identifier(trigram_schema, "gin_trgm_ops"),
         )
         .compile()
     )

@@ -173,6 +173,44 @@ def matching(selection: Selection) -> Statement:
     return SQL("SELECT 1 FROM {table} {where}").format(table=_name(selection.table), where=where(parts)).compile()
 
 
+def count_sample(selection: Selection, percent: float) -> Statement:
+    """Return the statement that counts, in a random part of the table's pages, rows that are selected, and all."""
+    parts = conditions(selection)
+    return (
+        SQL("SELECT count(*) FILTER ({where}), count(*) FROM {table} TABLESAMPLE SYSTEM ({percent})")
+        .format(table=_name(selection.table), where=where(parts), percent=Param(percent, "real"))
+        .compile()
+    )
+
+
+def sample_rows(selection: Selection, limit: int, percent: float | None) -> Statement:
+    """Return the statement that reads some selected rows at random: id as text, domain (or NULL), embedding.
+
+    Args:
+        selection: Which rows.
+        limit: Most rows.
+        percent: Share of the table's pages to draw from; `None` for all of them.
+    """
+    table = selection.table
+    embedding, domain = Identifier(table.columns.embedding), table.columns.domain_id
+    pages: Composable = SQL("")
+    if percent is not None:
+        pages = SQL("TABLESAMPLE SYSTEM ({percent})").format(percent=Param(percent, "real"))
+    return (
+        SQL(
+            "SELECT {id}::text, {domain}, {values} FROM {table} {pages} {where} ORDER BY random() LIMIT {limit}"
+        ).format(
+            id=Identifier(table.columns.id),
+            domain=SQL("NULL::text") if domain is None else Identifier(domain),
+            values=selection.dialect.select(embedding),
+            table=_name(table),
+            pages=pages,
+            where=where([*conditions(selection), SQL("{c} IS NOT NULL").format(c=embedding)]),
+            limit=Integer(limit),
+        )
+    ).compile()
+
+
 def count_by_domain(selection: Selection) -> Statement:
     """Return the statement that counts the rows of each domain."""
     domain = (

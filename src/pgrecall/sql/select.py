@@ -1,21 +1,9 @@
-"""Plan to SELECT: one statement, one round trip, for each way to the nearest rows.
-
-The shape of the text carries the planner's choice, so that PostgreSQL's own estimates cannot undo it:
-
-* exact: ``ORDER BY distance + 0`` cannot be served by a vector index;
-* index: the scope's condition is wrapped in COALESCE, so that no other index can serve it;
-* iterative: the same, scanning on until enough rows pass, and the best re-sorted.
-
-Settings of the scan travel in the statement (``set_config`` in a one-time filter, local to it), so that
-nothing leaks to the next user of the connection.
-"""
+"""Reading rows: by id, and page by page."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, LiteralString
+from typing import TYPE_CHECKING
 
-from pgrecall.plan import Access, Plan
 from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Param, Statement
 from pgrecall.sql.dml import id_type, ids_array
 from pgrecall.sql.where import conditions, where
@@ -23,71 +11,10 @@ from pgrecall.sql.where import conditions, where
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgrecall.sql.dialect import Encoded
     from pgrecall.sql.selection import Selection
-    from pgrecall.table import Table
 
 ROW = ("id", "content", "metadata", "document_id", "chunk_index", "domain_id", "embedding", "envelope")
 """What every row that is read consists of, in this order; a search puts the distance behind it."""
-_QUERY: Final = object()
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A search that lacks only the query's embedding; made once, it serves many queries."""
-
-    text: str
-    args: tuple[object, ...]
-    selection: Selection
-
-    def bind(self, query: Encoded) -> Statement:
-        """Return the statement for *query*, an embedding in pgvector's binary format."""
-        value = self.selection.dialect.embedding(query, self.selection.table.vector_type)
-        return Statement(self.text, tuple(value if arg is _QUERY else arg for arg in self.args))
-
-
-def search(
-    selection: Selection,
-    plan: Plan,
-    *,
-    extras: frozenset[str] = frozenset(),
-    max_distance: float | None = None,
-) -> Search:
-    """Return the statement that finds the nearest of the selected rows by *plan*.
-
-    Args:
-        selection: Which rows.
-        plan: The way, from the planner.
-        extras: Which of ``embedding`` and ``envelope`` to return too.
-        max_distance: Rows farther away are left out. Only for the exact way, where it also saves work;
-            after an index scan the caller cuts, so that it can tell few from far.
-    """
-    statement = _composed(selection, plan, extras, max_distance).compile()
-    return Search(statement.text, statement.args, selection)
-
-
-def _composed(selection: Selection, plan: Plan, extras: frozenset[str], max_distance: float | None) -> Composable:
-    table, dialect = selection.table, selection.dialect
-    distance = SQL("{embedding} OPERATOR({schema}.{operator}) {query}").format(
-        embedding=Identifier(table.columns.embedding),
-        schema=Identifier(dialect.vector_schema),
-        operator=SQL(table.distance.operator),
-        query=Param(_QUERY, dialect.embedding_type(table.vector_type)),
-    )
-    parts = conditions(selection)
-    columns = projection(selection, extras)
-    if plan.access is Access.EXACT:
-        if max_distance is not None:
-            parts.append(SQL("{distance} <= {limit}").format(distance=distance, limit=Param(max_distance, "float8")))
-        return _exact(plan, table, parts, columns, distance)
-    hidden = [SQL("COALESCE({part}, false)").format(part=part) for part in parts]
-    parts = [_settings(plan), *hidden]
-    if plan.access is Access.INDEX:
-        return _nearest(table, parts, columns, distance, order=distance, limit=plan.fetch)
-    # "+ 0": from PostgreSQL 17 on, the order of the inner scan would be taken for granted otherwise.
-    return SQL("WITH nearest AS MATERIALIZED ({scan}) SELECT * FROM nearest ORDER BY distance + 0 LIMIT {k}").format(
-        scan=_nearest(table, parts, columns, distance, order=distance, limit=plan.fetch), k=Integer(plan.k)
-    )
 
 
 def projection(selection: Selection, extras: frozenset[str]) -> Composable:
@@ -165,51 +92,3 @@ def _read(selection: Selection, extras: frozenset[str], parts: list[Composable],
         )
         .compile()
     )
-
-
-def _exact(plan: Plan, table: Table, parts: list[Composable], columns: Composable, distance: Composable) -> Composable:
-    if table.embedding_nullable:
-        parts.append(SQL("{c} IS NOT NULL").format(c=Identifier(table.columns.embedding)))
-    order = SQL("({distance}) + 0").format(distance=distance)
-    return _nearest(table, parts, columns, distance, order=order, limit=plan.k)
-
-
-def _nearest(
-    table: Table,
-    parts: list[Composable],
-    columns: Composable,
-    distance: Composable,
-    *,
-    order: Composable,
-    limit: int,
-) -> Composable:
-    return SQL("SELECT {columns}, {distance} AS distance FROM {table} {where} ORDER BY {order} LIMIT {limit}").format(
-        columns=columns,
-        distance=distance,
-        table=Identifier(table.schema, table.name),
-        where=where(parts),
-        order=order,
-        limit=Integer(limit),
-    )
-
-
-def _settings(plan: Plan) -> Composable:
-    """Return a condition that is always true and sets what the index scan reads when it starts."""
-    knob: LiteralString = "ivfflat.probes" if plan.method == "ivfflat" else "hnsw.ef_search"
-    settings = [_set(knob, plan.candidates)]
-    if plan.access is Access.ITERATIVE:
-        if plan.method == "ivfflat":
-            settings.append(SQL("set_config('ivfflat.iterative_scan', 'relaxed_order', true)"))
-        else:
-            settings.append(SQL("set_config('hnsw.iterative_scan', 'relaxed_order', true)"))
-            settings.append(_set("hnsw.max_scan_tuples", plan.max_scan_tuples))
-            settings.append(_set("hnsw.scan_mem_multiplier", plan.scan_memory))
-    return SQL("(SELECT {all}) IS NOT NULL").format(all=SQL(" || ").join(settings))
-
-
-def _set(name: LiteralString, value: int | None) -> Composable:
-    return SQL("set_config({name}, {value}, true)").format(name=_quoted(name), value=Param(str(value), "text"))
-
-
-def _quoted(name: LiteralString) -> SQL:
-    return SQL("'" + name + "'")

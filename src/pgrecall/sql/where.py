@@ -30,6 +30,7 @@ from pgrecall.filters.nodes import (
 from pgrecall.sql.columns import column_condition
 from pgrecall.sql.comparison import OPERATORS, matches
 from pgrecall.sql.compose import SQL, Composable, Identifier, Param
+from pgrecall.sql.fields import FEW, field_condition
 
 if TYPE_CHECKING:
     from pgrecall.sql.dialect import Dialect
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 Leaf = Equals | In | Compare | Exists | IsEmpty | Contains | Matches
 FALSE: Final = SQL("false")
-_FEW: Final = 20
 
 
 def conditions(selection: Selection) -> list[Composable]:
@@ -82,6 +82,9 @@ def _condition(table: Table, node: Filter, dialect: Dialect) -> Composable:
         case Equals() | In() | Compare() | Exists() | IsEmpty() | Contains() | Matches():
             if isinstance(node.field, Column):
                 return column_condition(table, node.field, node)
+            promoted = table.field(node.field)
+            if promoted is not None and (condition := field_condition(promoted, node, dialect)) is not None:
+                return condition
             return _KeyConditions(table, node.field, dialect).of(node)
         case _:
             msg = f"{node!r} is not a filter"
@@ -116,7 +119,7 @@ class _KeyConditions:
         match node:
             case Equals():
                 return self._equals(node.json)
-            case In() if len(node.jsons) > _FEW:
+            case In() if len(node.jsons) > FEW:
                 # One parameter, since a statement takes 32,767; no index serves so many anyway.
                 others = [json for json in node.jsons if json != b"null"]
                 parts: list[Composable] = [

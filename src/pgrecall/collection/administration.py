@@ -1,0 +1,186 @@
+"""The verbs of `AsyncCollection` for whoever looks after a collection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pgrecall.collection import automatic, indexing, maintenance, promoting
+from pgrecall.collection.progress import own_errors
+from pgrecall.collection.recall import recall
+from pgrecall.collection.searching import Query
+from pgrecall.collection.tuning import Aim, tune
+from pgrecall.config import HNSW
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pgrecall.build import BuildOptions, ProgressLike
+    from pgrecall.collection.handle import Handle
+    from pgrecall.collection.maintenance import MaintenanceReport
+    from pgrecall.collection.recall import RecallReport
+    from pgrecall.collection.tuning import TuningReport
+    from pgrecall.config import Index, SearchOptions
+    from pgrecall.filters import Filter
+    from pgrecall.promoted import PromotedField
+    from pgrecall.records import Embedding
+    from pgrecall.table import VectorIndex
+
+
+class Administration:
+    """What `AsyncCollection` does beside reading and writing."""
+
+    _handle: Handle
+
+    async def create_index(
+        self,
+        index: Index | None = None,
+        *,
+        replace: bool = False,
+        progress: ProgressLike = None,
+        options: BuildOptions | None = None,
+    ) -> VectorIndex:
+        """Build the vector index, without blocking readers or writers, and return it.
+
+        Any number of processes may ask at once; one of them builds. Where the same index exists, it is
+        returned as it is. With promoted fields the indexes that filters on them need are built beside it,
+        as far as they are missing, among them vector indexes of single large values.
+
+        Args:
+            index: Kind and parameters; HNSW with pgvector's defaults unless given.
+            replace: Whether to build a new one in the place of what there is, which serves until then.
+            progress: Called, for each index that is built, with an `IndexProgress` about twice a second, on the loop that builds, which it
+                must not block; `True` shows a progress bar. What it raises ends the build, and is raised.
+            options: Memory and workers of the build.
+
+        Raises:
+            ConfigError: pgvector cannot index this column so, the connection is not a direct one, or a
+                progress bar was asked for and rich is not installed.
+            SchemaError: There is another index, and *replace* was not given.
+            IndexBuildError: PostgreSQL gave the build up.
+            PermissionDenied: The role does not own the table.
+        """
+        with own_errors():
+            return await indexing.create_index(
+                self._handle, index or HNSW(), replace=replace, progress=progress, options=options
+            )
+
+    async def drop_index(self) -> tuple[str, ...]:
+        """Drop the vector indexes of this collection's distance, and return their names."""
+        return tuple(await indexing.drop_index(self._handle))
+
+    async def wait_for_index(self, timeout: float | None = None) -> VectorIndex | None:  # noqa: ASYNC109 - as asked for
+        """Wait until no index is being built, here or in another process, and return the one that serves searches.
+
+        With ``CollectionConfig.index`` a collection builds its index by itself, in the background, after the
+        write that made it worth it. Closing the client would give that build up.
+
+        Args:
+            timeout: Most seconds to wait; `None` for no limit.
+
+        Returns:
+            The index; `None` where there is none, because none is due yet, because its build failed, which
+            was logged, or because it took longer than *timeout*.
+        """
+        return await automatic.wait(self._handle, timeout)
+
+    async def maintain(self, *, dry_run: bool = False) -> MaintenanceReport:
+        """Do what keeps the table and its indexes in shape, as far as it is needed, and return what that was.
+
+        Many dead rows have the vector indexes built anew, and then the table vacuumed; fewer have it
+        vacuumed. Statistics that are too old are taken anew, what builds that died have left is dropped, and
+        with the extension pg_prewarm the vector indexes are read into memory. Readers and writers are never
+        blocked. PostgreSQL's autovacuum does some of this by itself, so it is for times after many changes.
+
+        Args:
+            dry_run: Whether only to say what would be done.
+
+        Raises:
+            ConfigError: The connection is not a direct one.
+            IndexBuildError: An index could not be built anew.
+            PermissionDenied: The role does not own the table.
+        """
+        return await maintenance.maintain(self._handle, dry_run=dry_run)
+
+    async def add_fields(self, fields: Mapping[str, Any]) -> tuple[PromotedField, ...]:
+        """Give metadata keys typed, indexed columns of their own, and return all that there are.
+
+        Readers and writers carry on. The rows that are there are filled in a few at a time; from then on
+        filters use the columns by themselves. Fields that exist already are left as they are, and a call
+        that was interrupted is finished by calling again.
+
+        Args:
+            fields: Keys, as filters name them, and types: ``{"year": int, "tags": list[str]}``.
+
+        Raises:
+            ConfigError: A key cannot be the name of a column, a type is not known, or there are too many.
+            SchemaError: A field exists with another type, or the table has a column of its name.
+            PermissionDenied: The role does not own the table.
+        """
+        return await promoting.add_fields(self._handle, fields)
+
+    async def recall(
+        self,
+        k: int = 10,
+        *,
+        sample: int = 100,
+        filter: Filter | Mapping[str, Any] | None = None,
+        queries: NDArray[Any] | Sequence[Embedding] | None = None,
+        options: SearchOptions | None = None,
+    ) -> RecallReport:
+        """Hold live answers against exact ones, all of one moment, and return how many of the nearest they found.
+
+        Queries like those that users ask tell most. Where none are given, stored embeddings are drawn at
+        random from this handle's scope. A stored embedding finds its own row first, which would flatter, so
+        that row is left out of both answers; still, stored rows are a little easier to find than what
+        users ask for. A row that is as near as the k-th nearest is as good.
+
+        Each query is searched for twice, once exactly, which on a large table takes its time. Times are
+        those of the statements with their round trip, after one search to warm up.
+
+        Args:
+            k: Records wanted, 1 to 10,000.
+            sample: How many queries to draw, up to 10,000; fewer where there are fewer records.
+            filter: Which metadata the records found must have.
+            queries: Shape ``(n, d)``: what to ask instead; all of them are asked.
+            options: Overrides of the planner for the live searches.
+
+        Raises:
+            ConfigError: There is nothing to draw queries from, or a transaction of the caller's is open in
+                which statements see what others commit.
+            FilterError: The filter is malformed.
+        """
+        return await recall(self._handle, Query.of((), k, filter, options), sample=sample, queries=queries)
+
+    async def tune(
+        self,
+        target: float = 0.98,
+        *,
+        k: int = 10,
+        sample: int = 100,
+        queries: NDArray[Any] | Sequence[Embedding] | None = None,
+        plot: str | os.PathLike[str] | None = None,
+    ) -> TuningReport:
+        """Find the smallest ``ef_search`` or ``probes`` with which unfiltered searches find enough, and keep it.
+
+        Values are tried in ascending order until one reaches the target; recall and times are measured as
+        `recall` does. The value is noted with the table: all searches in all domains begin with it, in other
+        processes within half a minute, unless they say otherwise in their `SearchOptions`. Where no value
+        reaches the target, everything stays as it was.
+
+        Args:
+            target: The recall to reach, above 0 and up to 1.
+            k: Records wanted, 1 to 10,000.
+            sample: How many stored embeddings to draw as queries.
+            queries: Shape ``(n, d)``: what to ask instead.
+            plot: Where to write a picture of the curve, a .svg, .png or .pdf; needs matplotlib.
+
+        Raises:
+            ConfigError: There is no vector index, or searches in this scope do not use it; nothing to draw
+                queries from; matplotlib is missing.
+            SchemaError: The table was not made by pgrecall, so that nothing can be noted with it.
+            PermissionDenied: The role does not own the table.
+        """
+        return await tune(self._handle, Aim(target=target, sample=sample, queries=queries, plot=plot), k)

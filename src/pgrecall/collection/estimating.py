@@ -1,0 +1,86 @@
+"""How many rows pass: from the cheapest source that can be trusted, and kept for a minute."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from pgrecall.scope import Scope
+from pgrecall.sql import dml
+from pgrecall.sql.fields import is_covered, is_indexed
+
+if TYPE_CHECKING:
+    from pgrecall.collection.handle import Handle
+    from pgrecall.postgres import Session
+    from pgrecall.sql.selection import Selection
+
+_SECONDS: Final = 60.0
+_MAX_KNOWN: Final = 4_096
+_ROWS: Final = re.compile(r"rows=(\d+)")
+# One row of so many tells apart what matters: whether hundreds or thousands pass.
+_SAMPLE_ROWS: Final = 800
+
+
+async def estimate_rows(handle: Handle, session: Session, selection: Selection) -> int:
+    """Return about how many rows the whole table has."""
+    return await estimate(handle, session, replace(selection, scope=Scope.everything(), filter=None), 0)
+
+
+async def estimate(handle: Handle, session: Session, selection: Selection, limit: int) -> int:
+    """Return about how many rows are selected, and just how many where that is not above *limit*.
+
+    What typed columns say comes from PostgreSQL's statistics. Of what is inside of JSON they know nothing
+    that could be relied on, so there a sample of the table is looked at.
+    """
+    known = handle.knowledge.estimates
+    key = (selection.scope, selection.filter)
+    now = time.monotonic()
+    if (cached := known.get(key)) is not None and now - cached[1] < _SECONDS:
+        return cached[0]
+    passing = await _estimate(handle, session, selection, limit)
+    learn(handle, selection, passing)
+    return passing
+
+
+def learn(handle: Handle, selection: Selection, passing: int) -> None:
+    """Keep that so many rows are selected."""
+    known = handle.knowledge.estimates
+    if len(known) >= _MAX_KNOWN:
+        known.clear()
+    known[selection.scope, selection.filter] = (passing, time.monotonic())
+
+
+async def _estimate(handle: Handle, session: Session, selection: Selection, limit: int) -> int:
+    filter = selection.filter
+    if not limit:
+        return await _expected(session, selection)
+    if filter is None:
+        passing = await session.fetch_value(dml.count_up_to(selection, limit + 1))
+        return passing if passing <= limit else max(passing, await _expected(session, selection))
+    if is_covered(selection.table, filter):
+        about = await _expected(session, selection)
+    else:
+        about = await _sampled(handle, session, selection)
+        if not is_indexed(selection.table, filter):
+            return about  # counting would mean reading the whole table, as the search itself may
+    # Twice the limit, since an estimate that is off by so much may lie on the wrong side of it.
+    if about > 2 * limit:
+        return about
+    passing = await session.fetch_value(dml.count_up_to(selection, limit + 1))
+    return passing if passing <= limit else max(passing, about)
+
+
+async def _expected(session: Session, selection: Selection) -> int:
+    """Return how many rows PostgreSQL expects."""
+    first = await session.fetch_value(dml.explain(dml.matching(selection)))
+    return int(_ROWS.findall(first)[0])
+
+
+async def _sampled(handle: Handle, session: Session, selection: Selection) -> int:
+    rows = await estimate_rows(handle, session, selection)
+    percent = min(100.0, 100.0 * _SAMPLE_ROWS / max(rows, 1))
+    passing, seen = (await session.fetch(dml.count_sample(selection, percent)))[0]
+    # Half a row more, so that none in a sample does not mean none in the table.
+    return passing if percent >= 100.0 else round(rows * (passing + 0.5) / (seen + 1))  # noqa: PLR2004 - per cent

@@ -1,0 +1,293 @@
+"""One table's facts, as the catalog gives them, held against a configuration."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pgrecall import jsonb
+from pgrecall.config import CODE_COLUMN, CollectionConfig, Columns
+from pgrecall.distance import Distance, VectorType
+from pgrecall.errors import DimensionMismatch, SchemaError
+from pgrecall.filters import Equals, Key
+from pgrecall.promoted import FieldType, PromotedField
+from pgrecall.sql import promoted
+from pgrecall.sql.ddl import COMMENT_PREFIX
+from pgrecall.sql.dml import ADOPTABLE_ID_TYPES
+from pgrecall.table import FieldIndex, Table, VectorIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_COLUMN_TYPES: Final = {
+    "domain_id": ("text", "character varying"),
+    "document_id": ("text", "character varying"),
+    "chunk_index": ("integer", "bigint", "smallint"),
+    "content": ("text", "character varying"),
+    "metadata": ("jsonb",),
+    "created_at": ("timestamp with time zone",),
+    "content_hash": ("bytea",),
+    "envelope": ("jsonb",),
+}
+_TUNABLE: Final = ("ef_search", "probes")
+# How PostgreSQL prints the expressions that our own indexes are on, and their conditions.
+_QUANTIZED: Final = re.compile(
+    r"\(\((?:(?:[^()]+\.)?binary_quantize\()?\(?(?P<column>[^()]+)\)?\)?\)?::(?:[^()]+\.)?(?P<type>halfvec|bit)\(\d+\)\)"
+)
+_IDENTIFIER: Final = r'(?P<column>"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
+_IS_TEXT: Final = re.compile(rf"\({_IDENTIFIER} = (?P<e>E?)'(?P<value>(?:[^']|'')*)'::text\)")
+_IS_NUMBER: Final = re.compile(
+    rf"\({_IDENTIFIER} = \(?'?(?P<value>-?[0-9]+(?:\.[0-9]+)?)'?\)?(?:::integer)?::numeric\)"
+)
+_IS_TRUE: Final = re.compile(rf"\(?{_IDENTIFIER}\)?")
+_IS_FALSE: Final = re.compile(rf"\(NOT {_IDENTIFIER}\)")
+
+
+class Description:
+    """One table's facts, held against a configuration."""
+
+    def __init__(self, config: CollectionConfig, facts: dict[str, Any], vector_schema: str) -> None:
+        self._config = config
+        self._facts = facts
+        self._vector_schema = vector_schema
+        self._columns: dict[str, dict[str, Any]] = {column["name"]: column for column in facts["columns"] or ()}
+        self._faults: list[str] = []
+        comment = facts["comment"] or ""
+        ours = comment.startswith(COMMENT_PREFIX)
+        self._settings: dict[str, Any] = jsonb.loads(comment.removeprefix(COMMENT_PREFIX)) if ours else {}
+
+    def table(self) -> Table:
+        """Return the table.
+
+        Raises:
+            SchemaError: It does not fit the configuration.
+            DimensionMismatch: Its embeddings have another length.
+        """
+        columns = self._present()
+        self._check_types(columns)
+        vector_type, dimensions = self._embedding(columns)
+        if self._faults:
+            msg = f"table {self._config.schema}.{self._config.name} does not fit: {'; '.join(self._faults)}"
+            raise SchemaError(msg)
+        distance = self._distance(vector_type)
+        fields = self._fields()
+        code = self._code()
+        key = self._key(columns)
+        written = set(columns.mapping().values())
+        return Table(
+            schema=self._config.schema,
+            name=self._config.name,
+            columns=columns,
+            id_type=self._columns[columns.id]["sql"],
+            vector_type=vector_type,
+            dimensions=dimensions,
+            distance=distance,
+            embedding_nullable=self._columns[columns.embedding]["nullable"],
+            key=key,
+            vector_schema=self._vector_schema,
+            unfilled=tuple(
+                name
+                for name, c in self._columns.items()
+                if name not in written and not c["nullable"] and not c["filled"]
+            ),
+            indexes=tuple(self._indexes(columns.embedding, vector_type, distance, fields)),
+            rows=self._facts["rows"],
+            writable=self._facts["writable"],
+            fields=fields,
+            code=code,
+            field_indexes=tuple(self._field_indexes(fields, columns.domain_id, {*key, code or ""})),
+            content_indexed=self._content_indexed(columns.content),
+            all_visible=min(1.0, self._facts["visible"] / max(self._facts["pages"], 1)),
+            partitioned=self._facts["partitioned"],
+            tuned=tuple((name, self._settings[name]) for name in _TUNABLE if name in self._settings),
+        )
+
+    def _present(self) -> Columns:
+        """Return the mapping without the default names that the table lacks."""
+        wanted, defaults = self._config.columns, Columns()
+        missing: dict[str, None] = {}
+        for logical in (f.name for f in fields(Columns)):
+            name = getattr(wanted, logical)
+            if name is None or name in self._columns:
+                continue
+            if logical in ("id", "embedding") or name != getattr(defaults, logical):
+                self._faults.append(
+                    f"there is no column {name!r} for {logical}; its columns are {sorted(self._columns)}"
+                )
+            else:
+                missing[logical] = None
+        return replace(wanted, **missing)  # pyright: ignore[reportArgumentType] - only optional columns
+
+    def _check_types(self, columns: Columns) -> None:
+        expected = {**_COLUMN_TYPES, "id": ADOPTABLE_ID_TYPES}
+        for logical, name in columns.mapping().items():
+            column = self._columns.get(name)
+            if column is not None and logical in expected and column["sql"] not in expected[logical]:
+                self._faults.append(
+                    f"column {name!r} for {logical} is {column['sql']}, not {' or '.join(expected[logical])}"
+                )
+        made = columns.id in self._columns and self._columns[columns.id]["sql"]
+        if self._config.id_type == "uuid" and made not in ("uuid", False):
+            self._faults.append(f"id_type='uuid' was asked for, but column {columns.id!r} is {made}")
+
+    def _embedding(self, columns: Columns) -> tuple[VectorType, int | None]:
+        column = self._columns.get(columns.embedding)
+        if column is None:
+            return self._config.new_vector_type, self._config.dimensions
+        try:
+            vector_type = VectorType(column["type"])
+        except ValueError:
+            self._faults.append(f"column {columns.embedding!r} is {column['sql']}, not vector, halfvec or bit")
+            return self._config.new_vector_type, None
+        asked = self._config.vector_type
+        if asked is not None and asked is not vector_type:
+            self._faults.append(
+                f"vector_type={asked.value!r} was asked for, but column {columns.embedding!r} is {column['sql']}"
+            )
+        dimensions = column["modifier"] if column["modifier"] > 0 else None
+        wanted = self._config.dimensions
+        if wanted is not None and dimensions is not None and wanted != dimensions:
+            msg = (
+                f"collection {self._config.name!r} holds embeddings of {dimensions} dimensions, not {wanted}; "
+                "was it made with another model?"
+            )
+            raise DimensionMismatch(msg)
+        return vector_type, dimensions or wanted
+
+    def _distance(self, vector_type: VectorType) -> Distance:
+        """Return the distance that the table was made with; a table that is not ours takes what is asked."""
+        asked = self._config.distance
+        if "distance" in self._settings:
+            made = Distance.parse(self._settings["distance"])
+            if asked is not None and made is not asked:
+                msg = f"collection {self._config.name!r} was made for {made.value} distance, not {asked.value}"
+                raise SchemaError(msg)
+            return made
+        chosen = asked or (Distance.HAMMING if vector_type is VectorType.BIT else Distance.COSINE)
+        chosen.check_type(vector_type)
+        return chosen
+
+    def _key(self, columns: Columns) -> tuple[str, ...]:
+        """Return the unique key that upserts use: (domain, id) before id alone, the primary one first."""
+        keys = sorted(self._facts["keys"] or (), key=lambda key: not key["primary"])
+        wanted = [{columns.id}] if columns.domain_id is None else [{columns.domain_id, columns.id}, {columns.id}]
+        for names in wanted:
+            for key in keys:
+                if set(key["columns"] or ()) == names:
+                    return tuple(key["columns"])
+        return ()
+
+    def _fields(self) -> tuple[PromotedField, ...]:
+        """Return the promoted fields that are filled; the configuration must not say another type."""
+        found: list[PromotedField] = []
+        for name, column in self._columns.items():
+            facts = _noted(column["comment"])
+            if "key" not in facts:
+                continue
+            field = PromotedField(Key(tuple(facts["key"])), FieldType(facts["type"]), facts.get("correlation"))
+            if field.column == name:
+                found.append(field)
+        for wanted in self._config.promoted:
+            made = next((field for field in found if field.key == wanted.key), wanted)
+            if made.type is not wanted.type:
+                msg = (
+                    f"field {wanted.column!r} of {self._config.schema}.{self._config.name} holds {made.type.value}, "
+                    f"not {wanted.type.value}"
+                )
+                raise SchemaError(msg)
+        return tuple(found)
+
+    def _code(self) -> str | None:
+        column = self._columns.get(CODE_COLUMN)
+        return CODE_COLUMN if column is not None and "code" in _noted(column["comment"]) else None
+
+    def _content_indexed(self, content: str | None) -> bool:
+        return any(
+            index["valid"] and index["class"] == "gin_trgm_ops" and index["columns"] == [content]
+            for index in self._facts["indexes"] or ()
+            if index["condition"] is None and not index["expressions"]
+        )
+
+    def _field_indexes(
+        self, fields: tuple[PromotedField, ...], domain: str | None, needed: set[str]
+    ) -> Iterator[FieldIndex]:
+        columns = {field.column: field for field in fields}
+        scalar = {field.column for field in fields if field.is_scalar}
+        for index in self._facts["indexes"] or ():
+            held: list[str] = index["columns"] or []
+            if index["expressions"] or index["condition"] is not None or index["method"] not in ("btree", "gin"):
+                continue
+            lead = held[: index["keys"]]
+            if domain is not None and lead[:1] == [domain]:
+                lead = lead[1:]
+            if len(lead) == 1 and lead[0] in columns:
+                covering = index["method"] == "btree" and CODE_COLUMN in needed and scalar | needed <= set(held)
+                yield FieldIndex(name=index["name"], column=lead[0], valid=index["valid"], covering=covering)
+
+    def _indexes(
+        self, embedding: str, vector_type: VectorType, distance: Distance, fields: tuple[PromotedField, ...]
+    ) -> Iterator[VectorIndex]:
+        for index in self._facts["indexes"] or ():
+            if index["method"] not in ("hnsw", "ivfflat"):
+                continue
+            quantized: VectorType | None = None
+            if index["expressions"]:
+                shape = _QUANTIZED.fullmatch(index["expression"])
+                if shape is None or _unquoted(shape["column"]) != embedding:
+                    continue
+                quantized = VectorType(shape["type"])
+            elif (index["columns"] or [])[:1] != [embedding]:
+                continue
+            condition = None
+            if index["condition"] is not None:
+                condition = _condition(index["condition"], {field.column: field for field in fields})
+                if condition is None:
+                    continue
+            yield VectorIndex(
+                name=index["name"],
+                method=index["method"],
+                distance=distance
+                if quantized is VectorType.BIT
+                else _operator_classes(quantized or vector_type).get(index["class"]),
+                valid=index["valid"],
+                options=tuple(tuple(option.split("=", 1)) for option in index["options"] or ()),
+                size=index["size"],
+                rows=index["rows"],
+                quantized=quantized,
+                condition=condition,
+            )
+
+
+def _operator_classes(vector_type: VectorType) -> dict[str, Distance]:
+    return {
+        distance.operator_class(vector_type): distance for distance in Distance if distance.is_defined_on(vector_type)
+    }
+
+
+def _noted(comment: str | None) -> dict[str, Any]:
+    """Return what a column's comment says that the column holds; nothing where it is not ours."""
+    if comment is None or not comment.startswith(promoted.COMMENT_PREFIX):
+        return {}
+    return jsonb.loads(comment.removeprefix(promoted.COMMENT_PREFIX))
+
+
+def _condition(text: str, fields: Mapping[str, PromotedField]) -> Equals | None:
+    """Return the condition of a partial index that PostgreSQL prints as *text*, if it is one value of a field."""
+    for pattern in (_IS_TEXT, _IS_NUMBER, _IS_FALSE, _IS_TRUE):
+        found = pattern.fullmatch(text)
+        field = None if found is None else fields.get(_unquoted(found["column"]))
+        if found is None or field is None:
+            continue
+        if pattern is _IS_TEXT and field.type in (FieldType.TEXT, FieldType.TIME):
+            value = found["value"].replace("''", "'")
+            return Equals(field.key, jsonb.dumps(value.replace("\\\\", "\\") if found["e"] else value))
+        if pattern is _IS_NUMBER and field.type is FieldType.NUMBER:
+            return Equals(field.key, found["value"].encode())
+        if pattern in (_IS_TRUE, _IS_FALSE) and field.type is FieldType.BOOLEAN:
+            return Equals(field.key, b"true" if pattern is _IS_TRUE else b"false")
+    return None
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
