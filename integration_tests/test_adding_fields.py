@@ -151,7 +151,6 @@ async def test_eight_that_open_a_collection_with_fields_that_it_lacks_do_not_dis
         await asyncio.gather(*(client.get_or_create_collection(config) for _ in range(8)))
     await docs.upsert(records(210, embedding=[3, 2, 1]))
     assert await stored(connection) == [EXPECTED[n % len(CASES)] for n in range(210)]
-    # Fails most times: whoever has looked for the function before another's was there leaves one behind.
     assert functions(database) == 1
 
 
@@ -256,8 +255,6 @@ async def test_fields_are_added_while_the_vector_index_is_built(client, docs, da
             await go_on(connection)
             await asyncio.sleep(0.5)
             await connection.execute("COMMIT; BEGIN")
-            # Fails: to note the fields needs the lock that the build has, and the build waits in the end for the
-            # transaction that notes them; PostgreSQL solves that by giving the build up.
             await asyncio.gather(adding, building)
     assert await docs.count({"year": 2020}) == 1 + 199 // len(CASES)
 
@@ -308,8 +305,6 @@ async def test_fields_that_others_add_are_kept_by_who_adds_some_more(client, doc
     assert await early.count() == len(CASES)  # it has looked at the table, which has no fields yet
     await docs.add_fields({"year": int})
     await early.add_fields({"lang": str})
-    # Fails: `early` replaces the trigger's function by one that keeps only what it knows of, so that the column
-    # "year" stays empty in new rows, while its comment says that it can be relied on.
     await docs.upsert([Record(id="new", embedding=[1, 2, 3], metadata={"year": 2020, "lang": "en"})])
     late = await client.get_collection("docs")
     assert await late.count({"lang": "en"}) == 2
@@ -317,7 +312,6 @@ async def test_fields_that_others_add_are_kept_by_who_adds_some_more(client, doc
 
 
 async def test_fields_that_two_add_at_once_are_both_kept(client, docs, connection):
-    # Fails now and then, for the same reason: where both have read the table before either has noted its field.
     await docs.upsert(records(200))
     one, other = await client.get_collection("docs"), await client.get_collection("docs")
     await asyncio.gather(one.add_fields({"year": int}), other.add_fields({"lang": str}))
@@ -331,7 +325,6 @@ async def test_a_field_that_others_have_added_with_another_type_is_refused_by_wh
     early = await client.get_collection("docs")
     assert await early.count() == 0
     await docs.add_fields({"year": int})
-    # Fails: the trigger is made to put texts into the column of numbers, and every write fails from then on.
     with pytest.raises(SchemaError, match="year"):
         await early.add_fields({"year": str})
     await docs.upsert([Record(id="a", embedding=[1, 2, 3], metadata={"year": "MMXX"})])
@@ -343,7 +336,6 @@ async def test_a_field_whose_addition_was_cancelled_can_be_added_with_another_ty
     await docs.upsert([Record(id=f"{n:04}", embedding=[1, 2, 3], metadata={"year": "MMXX"}) for n in range(200)])
     await cancelled_half_way(docs, {"year": int}, database, connection)
     again = await client.get_collection("docs")
-    # Fails: as above, with the column of numbers that was left over.
     with suppress(SchemaError, ConfigError):
         await again.add_fields({"year": str})
     await again.upsert([Record(id="new", embedding=[1, 2, 3], metadata={"year": "MMXX"})])
@@ -405,7 +397,6 @@ async def test_a_field_that_is_called_like_a_column_of_somebody_elses_is_refused
     await docs.upsert(records(3))
     await docs.add_fields({"year": int})
     await connection.execute("ALTER TABLE docs ADD COLUMN rating numeric DEFAULT 5")
-    # Fails: with the trigger there, the column is taken for one of ours, and what is in it is overwritten.
     with pytest.raises(SchemaError, match="rating"):
         await docs.add_fields({"rating": int})
     assert await connection.fetchval("SELECT array_agg(rating) FROM docs") == [5, 5, 5]
@@ -414,7 +405,6 @@ async def test_a_field_that_is_called_like_a_column_of_somebody_elses_is_refused
 async def test_two_keys_that_would_have_one_column_are_refused(docs):
     await docs.upsert([Record(id="a", embedding=[1, 2, 3], metadata={"a.b": 1, "a": {"b": 2}})])
     await docs.add_fields({"a.b": int})
-    # Fails: the other key takes the column over.
     with pytest.raises((SchemaError, ConfigError), match=r"a\.b"):
         await docs.add_fields({r"a\.b": int})
 
@@ -474,7 +464,6 @@ async def test_on_a_connection_that_was_lent_fields_are_made_with_the_table(conn
 
 async def test_on_a_connection_that_was_lent_fields_are_added_whole_or_not_at_all(docs, connection):
     await docs.upsert(records())
-    # Fails: the columns are added, filled and noted before it is found that they cannot be indexed.
     with pytest.raises(ConfigError, match="lent"):
         await docs.using(connection).add_fields({"year": int})
     present = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'docs'::regclass AND attname = 'year'"
@@ -540,7 +529,6 @@ async def test_a_table_whose_ids_postgresql_makes_gets_fields(client, connection
         "INSERT INTO theirs (embedding, metadata) VALUES ('[1,2,3]', '{\"year\": 2020}')"
     )
     docs = await client.get_collection("theirs")
-    # Fails with a DatabaseError: rows are filled by setting their id to what it is, which this table forbids.
     await docs.add_fields({"year": int})
     assert await docs.count({"year": 2020}) == 1
 
@@ -553,7 +541,6 @@ async def test_a_partitioned_table_gets_fields_or_is_refused_as_it_was(client, c
     )
     docs = (await client.get_collection("theirs")).domain("red")
     await docs.upsert(records())
-    # Fails: the columns are there and filled when it is found that their indexes cannot be built.
     try:
         await docs.add_fields({"year": int})
     except (SchemaError, ConfigError):

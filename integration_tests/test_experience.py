@@ -37,8 +37,6 @@ async def test_a_way_that_fell_short_is_not_taken_again(sides):
     assert before.access is Access.ITERATIVE
     assert Access.EXACT in dict(before.considered)
     await sides.search([1] * 8, 10, filter=FAR, options=SHORT)
-    # Fails: `run` has put "exact" into the plan before it has the planner learn, so that comparing all rows is
-    # what is taken for dear, and each such search scans the index in vain and then compares all rows.
     after = await sides.explain([1] * 8, 10, filter=FAR, options=SHORT)
     assert after.access is Access.EXACT
 

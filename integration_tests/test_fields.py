@@ -319,8 +319,6 @@ async def test_what_is_too_long_for_the_index_of_a_field_is_stored_or_refused_by
     docs = await client.get_or_create_collection(config, domain=incompressible(domain_bytes, 98))
     record = long_record(id_bytes)
     more = [Record(id=str(n), embedding=record.embedding) for n in range(count - 1)]
-    # Fails for the longest: an entry of an index on a field has id, domain, code and all fields, and so may be
-    # larger than PostgreSQL allows, which is a DatabaseError.
     refusal = ""
     try:
         await docs.upsert([record, *more])
@@ -340,7 +338,6 @@ async def test_fields_are_added_where_ids_are_too_long_for_their_index_or_that_i
 ):
     docs = await client.get_or_create_collection("docs", dimensions=1_024, domain=incompressible(500, 98))
     await docs.upsert([long_record(2_000)])
-    # Fails with an IndexBuildError, after the columns were added.
     try:
         await docs.add_fields(TEXTS)
     except (ConfigError, SchemaError):

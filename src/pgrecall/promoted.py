@@ -2,7 +2,8 @@
 
 A trigger keeps the columns, whoever writes the row; a value of another type is NULL there. A condition is
 answered from a column only where the answer is the same as from the metadata, so promoting a field changes
-how fast a filter is, and not what it means.
+how fast a filter is, and not what it means. What the column leaves out (numbers of more than 40 characters,
+texts of more than 64 bytes where they are times, what is no list in a field of lists) passes no comparison.
 """
 
 from __future__ import annotations

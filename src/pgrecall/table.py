@@ -172,8 +172,10 @@ class Table:
 
     def takes_the_same_rows(self, other: Table) -> bool:
         """Whether rows that were checked and encoded for this table fit *other* too."""
-        mine = (self.columns, self.id_type, self.vector_type, self.dimensions, self.distance)
-        return mine == (other.columns, other.id_type, other.vector_type, other.dimensions, other.distance)
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("columns", "id_type", "vector_type", "dimensions", "distance", "code")
+        )
 
     def field(self, field: Field) -> PromotedField | None:
         """Return the promoted field with the key *field*, if there is one."""

@@ -51,8 +51,9 @@ class Administration:
         Args:
             index: Kind and parameters; HNSW with pgvector's defaults unless given.
             replace: Whether to build a new one in the place of what there is, which serves until then.
-            progress: Called, for each index that is built, with an `IndexProgress` about twice a second, on the loop that builds, which it
-                must not block; `True` shows a progress bar. What it raises ends the build, and is raised.
+            progress: Called, for each index that is built, with an `IndexProgress` about twice a second, on
+                the loop that builds, which it must not block; `True` shows a progress bar. What it raises
+                ends the build, and is raised.
             options: Memory and workers of the build.
 
         Raises:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from pgrecall import jsonb
 from pgrecall.scope import Scope
 from pgrecall.sql import dml
 from pgrecall.sql.fields import is_covered, is_indexed
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 60.0
 _MAX_KNOWN: Final = 4_096
-_ROWS: Final = re.compile(r"rows=(\d+)")
 # One row of so many tells apart what matters: whether hundreds or thousands pass.
 _SAMPLE_ROWS: Final = 800
 
@@ -74,8 +73,8 @@ async def _estimate(handle: Handle, session: Session, selection: Selection, limi
 
 async def _expected(session: Session, selection: Selection) -> int:
     """Return how many rows PostgreSQL expects."""
-    first = await session.fetch_value(dml.explain(dml.matching(selection)))
-    return int(_ROWS.findall(first)[0])
+    plan = jsonb.loads(await session.fetch_value(dml.explain(dml.matching(selection), form="JSON")))
+    return round(plan[0]["Plan"]["Plan Rows"])
 
 
 async def _sampled(handle: Handle, session: Session, selection: Selection) -> int:

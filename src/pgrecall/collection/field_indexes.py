@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pgrecall.config import Index
     from pgrecall.postgres import Session
     from pgrecall.promoted import PromotedField
-    from pgrecall.table import Table, VectorIndex
+    from pgrecall.table import FieldIndex, Table, VectorIndex
 
 _SAMPLE_ROWS: Final = 2_000
 # Below this a covering scan takes no longer than a scan of a vector index.
@@ -37,20 +37,28 @@ _MAX_VALUES: Final = 50
 _NEARLY_ALL: Final = 0.9
 
 
+def index_is_missing(table: Table, field: PromotedField) -> bool:
+    """Whether *field* has no index, or has one that does not cover what it could."""
+    return not _fitting(table, field)
+
+
 async def build_covering(session: Session, table: Table, build: Builder) -> None:
     """Have every promoted field indexed, by an index that covers all of them where there are codes."""
     for field in table.fields:
-        mine = [index for index in table.field_indexes if index.column == field.column]
-        wanted = [
-            index for index in mine if index.valid and (index.covering or table.code is None or not field.is_scalar)
-        ]
-        if not wanted:
+        fitting = _fitting(table, field)
+        if not fitting:
             code = table.code is not None
             statement = promoted.create_field_index(table, field, table.fields, code=code, concurrently=True)
             await build(statement, f"the index on field {field.column!r} of {table.qualified_name}")
-        for index in mine:
-            if index not in wanted[:1]:
+        for index in table.field_indexes:
+            if index.column == field.column and index not in fitting[:1]:
                 await session.execute(ddl.drop_index(table.schema, index.name))
+
+
+def _fitting(table: Table, field: PromotedField) -> list[FieldIndex]:
+    covered = table.code is not None and field.is_scalar
+    mine = [index for index in table.field_indexes if index.column == field.column and index.valid]
+    return [index for index in mine if index.covering or not covered]
 
 
 async def trigram_schema(session: Session, table: Table) -> str:

@@ -12,6 +12,7 @@ from pgrecall.collection.field_indexes import (
     build_covering,
     build_partial,
     index_content,
+    index_is_missing,
     measure_correlation,
     wanted_values,
 )
@@ -65,29 +66,21 @@ async def create_index(
         handle.knowledge.forget()
 
 
-async def index_fields(handle: Handle, *, content: bool = False) -> None:
+async def index_fields(build: Builder, *, content: bool = False) -> None:
     """Have every promoted field indexed, and large values too where there is a vector index.
 
     Args:
-        handle: The collection.
+        build: Builds, within `alone`.
         content: Whether to index the content's trigrams too.
     """
-    table = await handle.made_table(handle.config.dimensions)
-
-    async def work(session: Session) -> None:
-        require_direct(session)
-        async with alone(session, table):
-            build = Builder(handle=handle, session=session, table=table)
-            if content:
-                await index_content(session, table, build)
-            await session.execute(ddl.analyze(table), timeout=FOREVER)
-            await _build_for_filters(build, None)
-            await session.execute(upkeep.vacuum(table), timeout=FOREVER)
-
-    try:
-        await handle.run(work)
-    finally:
-        handle.knowledge.forget()
+    session = build.session
+    table = await current(build.handle, session)
+    if content:
+        await index_content(session, table, build)
+    if any(index_is_missing(table, field) for field in table.fields):
+        await session.execute(ddl.analyze(table), timeout=FOREVER)
+        await _build_for_filters(build, None)
+        await session.execute(upkeep.vacuum(table), timeout=FOREVER)
 
 
 async def drop_index(handle: Handle) -> list[str]:
@@ -99,7 +92,7 @@ async def drop_index(handle: Handle) -> list[str]:
             return []
         require_direct(session)
         async with alone(session, table):
-            table = await _current(handle, session)
+            table = await current(handle, session)
             return await _drop(session, table, [index for index in table.indexes if index.distance is table.distance])
 
     try:
@@ -113,7 +106,7 @@ async def _build(build: Builder, index: Index, quantized: VectorType | None, *, 
     handle, session = build.handle, build.session
     # What a build that was killed has left behind slows every write and serves no query.
     await remove_leftovers(session, build.table)
-    table = await _current(handle, session)
+    table = await current(handle, session)
     present = [old for old in table.serving_indexes if old.condition is None]
     lists = await _lists(session, handle.config, table, index)
     if not replace:
@@ -133,13 +126,13 @@ async def _build(build: Builder, index: Index, quantized: VectorType | None, *, 
     if present and table.tuned:
         await _forget_tuning(session, table)
     await session.execute(ddl.analyze(table), timeout=FOREVER)
-    return next(built for built in (await _current(handle, session)).indexes if built.name == name)
+    return next(built for built in (await current(handle, session)).indexes if built.name == name)
 
 
 async def _build_for_filters(build: Builder, index: Index | None) -> None:
     """Build what filters on promoted fields need, beside the index of all rows, and like that one."""
     session = build.session
-    table = await _current(build.handle, session)
+    table = await current(build.handle, session)
     if not table.fields:
         return
     await build_covering(session, table, build)
@@ -159,7 +152,8 @@ async def _forget_tuning(session: Session, table: Table) -> None:
         await session.execute(ddl.comment(table.schema, table.name, kept).compile())
 
 
-async def _current(handle: Handle, session: Session) -> Table:
+async def current(handle: Handle, session: Session) -> Table:
+    """Return the table as it is now."""
     table = await catalog.read_table(session, handle.config)
     if table is None:
         msg = f"there is no table {handle.config.schema}.{handle.config.name}"

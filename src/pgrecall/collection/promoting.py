@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
+from pgrecall.collection.building import FOREVER, Builder, alone, require_direct
 from pgrecall.collection.field_indexes import trigram_schema
-from pgrecall.collection.indexing import index_fields
+from pgrecall.collection.indexing import current, index_fields
 from pgrecall.config import CODE_COLUMN
 from pgrecall.errors import ConfigError, PermissionDenied, SchemaError
 from pgrecall.postgres import catalog
 from pgrecall.promoted import CONTENT, MAX_FIELDS, PromotedField, parse_fields
+from pgrecall.rows import MAX_CODED_ID_BYTES
 from pgrecall.sql import ddl, promoted
 from pgrecall.sql.compose import Statement
 
@@ -39,9 +41,11 @@ async def promote_new(session: Session, table: Table, config: CollectionConfig) 
     if not fields:
         return
     code = _has_code(table, session.server, fields)
-    for statement in _columns(table, fields, fields, session, code=code, function=_function()):
-        await session.execute(statement)
-    for statement in _notes(table, fields, code=code):
+    for statement in (
+        *promoted.add_columns(table, fields, code=code),
+        *promoted.keep_columns(table, _function(), fields, session.dialect, code=code),
+        *_notes(table, fields, code=code),
+    ):
         await session.execute(statement)
     for field in fields:
         statement = promoted.create_field_index(table, field, fields, code=code, concurrently=False)
@@ -49,28 +53,38 @@ async def promote_new(session: Session, table: Table, config: CollectionConfig) 
 
 
 async def add_fields(handle: Handle, fields: Mapping[str, Any]) -> tuple[PromotedField, ...]:
-    """See `AsyncCollection.add_fields`."""
+    """See `Administration.add_fields`."""
     wanted = parse_fields(fields)
-    table = await handle.made_table(handle.config.dimensions)
-    missing = [field for field in wanted if table.field(field.key) is None]
-    _check(table, wanted)
-    if missing:
-        code = await _add_columns(handle, table, missing)
-        await _fill(handle, table, missing, code=code)
+    made = await handle.made_table(handle.config.dimensions)
 
-        async def note(session: Session) -> None:
-            for statement in _notes(table, missing, code=code):
-                await session.execute(statement)
+    async def work(session: Session) -> tuple[PromotedField, ...]:
+        require_direct(session)
+        # Others may be doing the same, and what a trigger keeps is decided from all fields there are.
+        async with alone(session, made):
+            table = await current(handle, session)
+            _check(table, wanted)
+            missing = [field for field in wanted if table.field(field.key) is None]
+            if missing:
+                code = await _add_columns(session, table, missing)
+                await _fill(session, table, missing, code=code)
+                async with session.transaction():
+                    for statement in _notes(table, missing, code=code):
+                        await session.execute(statement)
+            await index_fields(Builder(handle=handle, session=session, table=table), content=CONTENT in fields)
+            return (await current(handle, session)).fields
 
-        await handle.transaction(note)
-    handle.knowledge.forget()
-    await index_fields(handle, content=CONTENT in fields)
-    return (await handle.made_table(handle.config.dimensions)).fields
+    try:
+        return await handle.run(work)
+    finally:
+        handle.knowledge.forget()
 
 
 def _check(table: Table, wanted: Sequence[PromotedField]) -> None:
     if table.columns.metadata is None:
         msg = f"{table.qualified_name} has no metadata column that fields could be promoted from"
+        raise SchemaError(msg)
+    if table.partitioned:
+        msg = f"{table.qualified_name} is partitioned: its fields can only be promoted when it is made"
         raise SchemaError(msg)
     for field in wanted:
         made = table.field(field.key)
@@ -86,68 +100,67 @@ def _check(table: Table, wanted: Sequence[PromotedField]) -> None:
         raise ConfigError(msg)
 
 
-async def _add_columns(handle: Handle, table: Table, missing: Sequence[PromotedField]) -> bool:
+async def _add_columns(session: Session, table: Table, missing: Sequence[PromotedField]) -> bool:
     """Add the columns of *missing*, kept from now on; return whether there is a code."""
-    from tenacity import AsyncRetrying, retry_if_exception_cause_type, stop_after_attempt, wait_random_exponential
+    from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
     every = [*table.fields, *missing]
+    code = _has_code(table, session.server, every) and await catalog.longest_id(session, table) <= MAX_CODED_ID_BYTES
+    notes = await catalog.column_notes(session, table)
+    stale = [field.column for field in missing if _is_stale(table, field, notes)]
+    if code and CODE_COLUMN in notes and "code" not in (notes[CODE_COLUMN] or {}):
+        raise _taken(table, CODE_COLUMN)
+    function = await catalog.deriving_function(session, table.schema, table.name) or _function()
 
-    async def work(session: Session) -> bool:
-        code = _has_code(table, session.server, every)
-        taken = await catalog.column_names(session, table) - {CODE_COLUMN}
-        left_over = await catalog.deriving_function(session, table.schema, table.name)
-        clash = taken & {field.column for field in missing}
-        if clash and left_over is None:
-            msg = f"{table.qualified_name} has columns {sorted(clash)} of its own, which fields cannot be called"
-            raise SchemaError(msg)
-        await session.execute(Statement(_SHORT_LOCK))
-        function = left_over or _function()
-        try:
-            for statement in _columns(table, missing, every, session, code=code, function=function):
+    async def work() -> None:
+        async with session.transaction():
+            await session.execute(Statement(_SHORT_LOCK))
+            for statement in (
+                *promoted.drop_columns(table, stale),
+                *promoted.add_columns(table, missing, code=code),
+                *promoted.keep_columns(table, function, every, session.dialect, code=code),
+                *(promoted.note_field(table, field, filling=True) for field in missing),
+            ):
                 await session.execute(statement)
-        except asyncpg.InsufficientPrivilegeError as error:
-            msg = f"role {session.server.user!r} may not add columns to {table.qualified_name}: only its owner may"
-            raise PermissionDenied(msg) from error
-        return code
+            if code and CODE_COLUMN not in notes:
+                await session.execute(promoted.note_code(table, filling=True))
 
     retrying = AsyncRetrying(
-        retry=retry_if_exception_cause_type(asyncpg.LockNotAvailableError),
+        retry=retry_if_exception_type(asyncpg.LockNotAvailableError),
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_random_exponential(multiplier=0.1, max=2.0),
         reraise=True,
     )
-    return await retrying(handle.transaction, work)
+    try:
+        await retrying(work)
+    except asyncpg.InsufficientPrivilegeError as error:
+        msg = f"role {session.server.user!r} may not add columns to {table.qualified_name}: only its owner may"
+        raise PermissionDenied(msg) from error
+    return code
 
 
-async def _fill(handle: Handle, table: Table, fields: Sequence[PromotedField], *, code: bool) -> None:
+def _is_stale(table: Table, field: PromotedField, notes: Mapping[str, Mapping[str, Any] | None]) -> bool:
+    """Whether there is a column of that name which an interrupted call has left for another type.
+
+    Raises:
+        SchemaError: The column is somebody else's.
+    """
+    if field.column not in notes:
+        return False
+    note = notes[field.column] or {}
+    if note.get("key") != list(field.key.path) or not note.get("filling"):
+        raise _taken(table, field.column)
+    return note["type"] != field.type.value
+
+
+def _taken(table: Table, column: str) -> SchemaError:
+    return SchemaError(f"{table.qualified_name} has a column {column!r} of its own, which a field cannot have")
+
+
+async def _fill(session: Session, table: Table, fields: Sequence[PromotedField], *, code: bool) -> None:
     """Have the trigger see every row that was there before it, a few at a time."""
-
-    async def count(session: Session) -> int:
-        return await catalog.blocks(session, table)
-
-    blocks = await handle.run(count)
-    for first in range(0, blocks, _BLOCKS):
-        statement = promoted.fill(table, fields, first, first + _BLOCKS, code=code)
-
-        async def work(session: Session, statement: Statement = statement) -> None:
-            await session.execute(statement)
-
-        await handle.transaction(work)
-
-
-def _columns(
-    table: Table,
-    added: Sequence[PromotedField],
-    every: Sequence[PromotedField],
-    session: Session,
-    *,
-    code: bool,
-    function: str,
-) -> list[Statement]:
-    return [
-        *promoted.add_columns(table, added, code=code),
-        *promoted.keep_columns(table, function, every, session.dialect, code=code),
-    ]
+    for first in range(0, await catalog.blocks(session, table), _BLOCKS):
+        await session.execute(promoted.fill(table, fields, first, first + _BLOCKS, code=code), timeout=FOREVER)
 
 
 def _notes(table: Table, fields: Sequence[PromotedField], *, code: bool) -> list[Statement]:

@@ -12,7 +12,7 @@ from pgrecall.errors import CollectionNotFound, PermissionDenied, SchemaError
 from pgrecall.postgres.description import Description
 from pgrecall.sql.compose import Statement
 from pgrecall.sql.ddl import COMMENT_PREFIX
-from pgrecall.sql.promoted import TRIGGER
+from pgrecall.sql.promoted import TRIGGER, longest_ids, noted
 
 if TYPE_CHECKING:
     from pgrecall.config import CollectionConfig
@@ -80,16 +80,17 @@ SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamesp
 """
 
 
-_COLUMN_NAMES: Final = """
-SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+_COLUMN_COMMENTS: Final = """
+SELECT a.attname, col_description(c.oid, a.attnum) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
 """
 _EXTENSION_SCHEMA: Final = """
 SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = $1
 """
 _BLOCKS: Final = """
-SELECT max(pg_relation_size(t.relid)) / current_setting('block_size')::int FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace, pg_partition_tree(c.oid) t WHERE n.nspname = $1 AND c.relname = $2
+SELECT pg_relation_size(c.oid) / current_setting('block_size')::int FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
 """
 
 
@@ -149,9 +150,15 @@ async def settings(session: Session, schema: str, name: str) -> dict[str, Any]:
     return jsonb.loads(comment.removeprefix(COMMENT_PREFIX))
 
 
-async def column_names(session: Session, table: Table) -> set[str]:
-    """Return the names of all columns of a table."""
-    return {row[0] for row in await session.fetch(Statement(_COLUMN_NAMES, (table.schema, table.name)))}
+async def column_notes(session: Session, table: Table) -> dict[str, dict[str, Any] | None]:
+    """Return the names of all columns of a table, and what those hold that we have added."""
+    rows = await session.fetch(Statement(_COLUMN_COMMENTS, (table.schema, table.name)))
+    return {row[0]: noted(row[1]) or None for row in rows}
+
+
+async def longest_id(session: Session, table: Table) -> int:
+    """Return the bytes of the longest id; 0 where there is none."""
+    return await session.fetch_value(longest_ids(table)) or 0
 
 
 async def extension_schema(session: Session, extension: str) -> str | None:
@@ -160,7 +167,7 @@ async def extension_schema(session: Session, extension: str) -> str | None:
 
 
 async def blocks(session: Session, table: Table) -> int:
-    """Return how many pages a table has, or its largest partition."""
+    """Return how many pages a table has."""
     return int(await session.fetch_value(Statement(_BLOCKS, (table.schema, table.name))) or 0)
 
 

@@ -182,8 +182,8 @@ class Description:
         """Return the promoted fields that are filled; the configuration must not say another type."""
         found: list[PromotedField] = []
         for name, column in self._columns.items():
-            facts = _noted(column["comment"])
-            if "key" not in facts:
+            facts = promoted.noted(column["comment"])
+            if "key" not in facts or "filling" in facts:
                 continue
             field = PromotedField(Key(tuple(facts["key"])), FieldType(facts["type"]), facts.get("correlation"))
             if field.column == name:
@@ -200,7 +200,8 @@ class Description:
 
     def _code(self) -> str | None:
         column = self._columns.get(CODE_COLUMN)
-        return CODE_COLUMN if column is not None and "code" in _noted(column["comment"]) else None
+        facts = {} if column is None else promoted.noted(column["comment"])
+        return CODE_COLUMN if "code" in facts and "filling" not in facts else None
 
     def _content_indexed(self, content: str | None) -> bool:
         return any(
@@ -263,13 +264,6 @@ def _operator_classes(vector_type: VectorType) -> dict[str, Distance]:
     return {
         distance.operator_class(vector_type): distance for distance in Distance if distance.is_defined_on(vector_type)
     }
-
-
-def _noted(comment: str | None) -> dict[str, Any]:
-    """Return what a column's comment says that the column holds; nothing where it is not ours."""
-    if comment is None or not comment.startswith(promoted.COMMENT_PREFIX):
-        return {}
-    return jsonb.loads(comment.removeprefix(promoted.COMMENT_PREFIX))
 
 
 def _condition(text: str, fields: Mapping[str, PromotedField]) -> Equals | None:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pgrecall.rows.prepare import prepare, prepare_changes
 from pgrecall.rows.rows import Rows
-from pgrecall.rows.values import check_id
+from pgrecall.rows.values import MAX_CODED_ID_BYTES, check_id
 
-__all__ = ["Rows", "check_id", "prepare", "prepare_changes"]
+__all__ = ["MAX_CODED_ID_BYTES", "Rows", "check_id", "prepare", "prepare_changes"]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # A B-tree entry must fit a third of a page (2,704 bytes), together with the domain.
 MAX_ID_BYTES: Final = 2_000
+MAX_CODED_ID_BYTES: Final = 800
+"""The most where an index holds the id beside code and promoted fields."""
 _MAX_INT4: Final = 2**31 - 1
 _INTEGER_BITS: Final = {"smallint": 16, "integer": 32, "bigint": 64}
 _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
@@ -31,6 +33,9 @@ def check_id(value: object, table: Table) -> str:
         ValueError: It cannot; the message says what an id must be.
     """
     checked = text(value)
+    if table.code is not None and len(checked.encode()) > MAX_CODED_ID_BYTES:
+        msg = f"is longer than {MAX_CODED_ID_BYTES} bytes, the most that can be indexed beside promoted fields"
+        raise ValueError(msg)
     if not checked:
         msg = "the id must not be empty"
         raise ValueError(msg)
@@ -68,7 +73,8 @@ def are_plain_ids(values: Sequence[Any], table: Table) -> bool:
     """Whether *values* can all be ids in *table* just as they are."""
     if table.id_type != "text" or not all(values) or not all_plain(values):
         return False
-    return max(map(len, values), default=0) * 4 <= MAX_ID_BYTES
+    most = MAX_ID_BYTES if table.code is None else MAX_CODED_ID_BYTES
+    return max(map(len, values), default=0) * 4 <= most
 
 
 def content(value: object) -> str:

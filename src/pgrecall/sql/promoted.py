@@ -6,7 +6,7 @@ while nobody may use it, and a trigger rather than the engine, so that rows that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from pgrecall import codes, jsonb
 from pgrecall.config import CODE_COLUMN
@@ -126,12 +126,14 @@ def fill(table: Table, fields: Sequence[PromotedField], first: int, last: int, *
                 code=Identifier(CODE_COLUMN), embedding=Identifier(table.columns.embedding)
             )
         )
-    same = Identifier(table.columns.id)
     return (
-        SQL("UPDATE {table} SET {id} = {id} WHERE ctid >= {first}::tid AND ctid < {last}::tid AND ({missing})")
+        SQL(
+            "UPDATE {table} SET {metadata} = {metadata} "
+            "WHERE ctid >= {first}::tid AND ctid < {last}::tid AND ({missing})"
+        )
         .format(
             table=_name(table),
-            id=same,
+            metadata=metadata,
             first=Literal(f"({int(first)},0)"),
             last=Literal(f"({int(last)},0)"),
             missing=SQL(" OR ").join(missing),
@@ -140,17 +142,39 @@ def fill(table: Table, fields: Sequence[PromotedField], first: int, last: int, *
     )
 
 
-def note_field(table: Table, field: PromotedField) -> Statement:
-    """Return the statement that notes what the column of *field* holds, which says that it can be used."""
+def drop_columns(table: Table, columns: Sequence[str]) -> list[Statement]:
+    """Return the statements that drop columns."""
+    form = SQL("ALTER TABLE {table} DROP COLUMN {name}")
+    return [form.format(table=_name(table), name=Identifier(name)).compile() for name in columns]
+
+
+def note_field(table: Table, field: PromotedField, *, filling: bool = False) -> Statement:
+    """Return the statement that notes what the column of *field* holds, which says that it can be used.
+
+    Args:
+        table: The table.
+        field: The field.
+        filling: Whether it cannot be used yet, since rows that were there before it are still being filled in.
+    """
     facts: dict[str, object] = {"key": list(field.key.path), "type": field.type.value}
     if field.correlation is not None:
         facts["correlation"] = round(field.correlation, 3)
+    if filling:
+        facts["filling"] = True
     return _note(table, field.column, facts)
 
 
-def note_code(table: Table) -> Statement:
-    """Return the statement that notes what the column of the code holds."""
-    return _note(table, CODE_COLUMN, {"code": codes.bits_per_dimension(table.dimensions or 1)})
+def note_code(table: Table, *, filling: bool = False) -> Statement:
+    """Return the statement that notes what the column of the code holds; see `note_field`."""
+    facts: dict[str, object] = {"code": codes.bits_per_dimension(table.dimensions or 1)}
+    return _note(table, CODE_COLUMN, {**facts, "filling": True} if filling else facts)
+
+
+def noted(comment: str | None) -> dict[str, Any]:
+    """Return what a column's comment says that the column holds; nothing where it is not ours."""
+    if comment is None or not comment.startswith(COMMENT_PREFIX):
+        return {}
+    return jsonb.loads(comment.removeprefix(COMMENT_PREFIX))
 
 
 def create_field_index(
@@ -247,6 +271,15 @@ def _code(unit: Composable, dimensions: int, dialect: Dialect) -> Composable:
 
 def _name(table: Table) -> Identifier:
     return Identifier(table.schema, table.name)
+
+
+def longest_ids(table: Table) -> Statement:
+    """Return the statement that finds how many bytes the longest id has."""
+    return (
+        SQL("SELECT max(octet_length({id}::text)) FROM {table}")
+        .format(id=Identifier(table.columns.id), table=_name(table))
+        .compile()
+    )
 
 
 def large_values(table: Table, field: PromotedField, least: int, limit: int) -> Statement:
