@@ -33,7 +33,7 @@ default_role = "code"
 nitpick_ignore_regex = [
     (r"py:.*", r"(asyncio|asyncpg|collections|contextlib|datetime|enum|np|os|npt|numpy|types|typing|uuid)\..*"),
     (r"py:.*", r"(Any|Awaitable|Callable|Iterable|Iterator|Literal|Mapping|NDArray|Self|Sequence)"),
-    (r"py:.*", r"(Embedding|Equals|Extra|Filter|Index|Matches|Names|Records|datetime)"),
+    (r"py:.*", r"(Embedding|Equals|Extra|Filter|Index|Matches|Names|ProgressLike|Records|datetime)"),
     (r"py:.*", r"(BaseModel|BaseNode|Document|Embeddings|MetadataFilters|llama_index\..*|langchain_core\..*)"),
     (r"py:.*", r"(bool|bytes|dict|float|frozenset|int|list|memoryview|object|str|tuple|type|None|optional)"),
     (r"py:.*", r"(Base)?Exception|(Connection|Key|Lookup|Permission|Runtime|Timeout|Type|Value)Error"),

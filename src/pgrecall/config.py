@@ -151,8 +151,9 @@ class CollectionConfig:
         columns: Names of the columns.
         fields: Metadata keys that get a typed, indexed column of their own, so that filters on them are
             fast: ``{"year": int, "category": str, "tags": list[str], "published": date}``. ``"$content": str``
-            has the content indexed by trigrams (extension pg_trgm), which ``$contains`` and patterns on it
-            use. A table that is made has them from the start; `AsyncCollection.add_fields` adds them later.
+            has `create_index` index the content's trigrams too (extension pg_trgm), which ``$contains`` and
+            patterns on it use. A table that is made has them from the start;
+            `AsyncCollection.add_fields` adds them later.
         index: The vector index that is built by itself, in the background, once there are
             *min_rows_for_index* rows: ``"auto"`` for HNSW, or kind and parameters. `None` builds none
             before `AsyncCollection.create_index` is called.

@@ -128,7 +128,9 @@ class Table:
         fields: The promoted fields whose columns hold the value of every row.
         code: Column of the embeddings' codes; `None` where there is none.
         field_indexes: The indexes on promoted fields.
+        content_wanted: Whether the content is to be indexed by its trigrams, once there are rows to search.
         content_indexed: Whether an index finds what the content holds, by its trigrams.
+        pages: Pages of the table when it was last analysed.
         all_visible: Share of the pages that an index-only scan need not look into.
         partitioned: Whether the rows are in partitions.
         tuned: ``ef_search`` or ``probes`` that `tune` has stored, by access method.
@@ -151,7 +153,9 @@ class Table:
     fields: tuple[PromotedField, ...] = ()
     code: str | None = None
     field_indexes: tuple[FieldIndex, ...] = ()
+    content_wanted: bool = False
     content_indexed: bool = False
+    pages: int = 0
     all_visible: float = 0.0
     partitioned: bool = False
     tuned: tuple[tuple[str, int], ...] = ()

@@ -149,7 +149,8 @@ class AsyncClient:
         table = await ensure_table(self._database, config, config.dimensions)
         collection = self.collection(config, domain=domain)
         missing = any(table.field(field.key) is None for field in config.promoted)
-        if config.setup == "create" and (missing or (CONTENT in config.fields and not table.content_indexed)):
+        missing |= CONTENT in config.fields and not (table.content_indexed or table.content_wanted)
+        if missing and config.setup == "create":
             await collection.add_fields(config.fields)
         return collection
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pgrecall import jsonb
+from pgrecall.planner import ALWAYS_EXACT
 from pgrecall.scope import Scope
 from pgrecall.sql import dml
 from pgrecall.sql.fields import is_covered, is_indexed
@@ -20,6 +22,8 @@ _SECONDS: Final = 60.0
 _MAX_KNOWN: Final = 4_096
 # One row of so many tells apart what matters: whether hundreds or thousands pass.
 _SAMPLE_ROWS: Final = 800
+# Whole pages are sampled, and the rows of a page were often written together and are alike.
+_SAMPLE_PAGES: Final = 200
 
 
 async def estimate_rows(handle: Handle, session: Session, selection: Selection) -> int:
@@ -60,12 +64,15 @@ async def _estimate(handle: Handle, session: Session, selection: Selection, limi
         return passing if passing <= limit else max(passing, await _expected(session, selection))
     if is_covered(selection.table, filter):
         about = await _expected(session, selection)
+        # Twice the limit, since an estimate that is off by so much may lie on the wrong side of it.
+        decided = about > 2 * limit
     else:
-        about = await _sampled(handle, session, selection)
-        if not is_indexed(selection.table, filter):
-            return about  # counting would mean reading the whole table, as the search itself may
-    # Twice the limit, since an estimate that is off by so much may lie on the wrong side of it.
-    if about > 2 * limit:
+        about, least = await _sampled(handle, session, selection)
+        few = least <= ALWAYS_EXACT and about <= 2 * ALWAYS_EXACT
+        about = min(about, ALWAYS_EXACT) if few else about
+        # Where no index helps, counting would mean reading the whole table, as the search itself may.
+        decided = few or least > ALWAYS_EXACT or not is_indexed(selection.table, filter)
+    if decided:
         return about
     passing = await session.fetch_value(dml.count_up_to(selection, limit + 1))
     return passing if passing <= limit else max(passing, about)
@@ -77,9 +84,15 @@ async def _expected(session: Session, selection: Selection) -> int:
     return round(plan[0]["Plan"]["Plan Rows"])
 
 
-async def _sampled(handle: Handle, session: Session, selection: Selection) -> int:
+async def _sampled(handle: Handle, session: Session, selection: Selection) -> tuple[int, int]:
+    """Return how many rows pass by a sample, and how many at the least: two standard deviations fewer."""
     rows = await estimate_rows(handle, session, selection)
-    percent = min(100.0, 100.0 * _SAMPLE_ROWS / max(rows, 1))
+    pages = selection.table.pages
+    share = max(_SAMPLE_ROWS / max(rows, 1), _SAMPLE_PAGES / pages if pages else 0.0)
+    percent = min(100.0, 100.0 * share)
     passing, seen = (await session.fetch(dml.count_sample(selection, percent)))[0]
+    if percent >= 100.0:  # noqa: PLR2004 - per cent
+        return passing, passing
+    least = passing - 2 * math.sqrt(passing)
     # Half a row more, so that none in a sample does not mean none in the table.
-    return passing if percent >= 100.0 else round(rows * (passing + 0.5) / (seen + 1))  # noqa: PLR2004 - per cent
+    return round(rows * (passing + 0.5) / (seen + 1)), round(rows * least / max(seen, 1))

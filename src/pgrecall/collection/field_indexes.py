@@ -88,7 +88,7 @@ async def trigram_schema(session: Session, table: Table) -> str:
 async def index_content(session: Session, table: Table, build: Builder) -> None:
     """Have the content indexed by its trigrams, beside readers and writers."""
     if not table.content_indexed:
-        statement = ddl.create_trigram_index(table, await trigram_schema(session, table), concurrently=True)
+        statement = ddl.create_trigram_index(table, await trigram_schema(session, table))
         await build(statement, f"the index on the content of {table.qualified_name}")
 
 

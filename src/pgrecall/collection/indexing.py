@@ -133,6 +133,8 @@ async def _build_for_filters(build: Builder, index: Index | None) -> None:
     """Build what filters on promoted fields need, beside the index of all rows, and like that one."""
     session = build.session
     table = await current(build.handle, session)
+    if table.content_wanted:
+        await index_content(session, table, build)
     if not table.fields:
         return
     await build_covering(session, table, build)

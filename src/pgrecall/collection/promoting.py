@@ -15,7 +15,7 @@ from pgrecall.errors import ConfigError, PermissionDenied, SchemaError
 from pgrecall.postgres import catalog
 from pgrecall.promoted import CONTENT, MAX_FIELDS, PromotedField, parse_fields
 from pgrecall.rows import MAX_CODED_ID_BYTES
-from pgrecall.sql import ddl, promoted
+from pgrecall.sql import promoted
 from pgrecall.sql.compose import Statement
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ async def promote_new(session: Session, table: Table, config: CollectionConfig) 
     """Give a table without rows, which nobody else uses yet, its promoted fields, within a transaction."""
     fields = config.promoted
     if CONTENT in config.fields:
-        await session.execute(ddl.create_trigram_index(table, await trigram_schema(session, table), concurrently=False))
+        # Its index is built with the vector index: to keep it while rows are loaded takes ten times as long.
+        await trigram_schema(session, table)
     if not fields:
         return
     code = _has_code(table, session.server, fields)

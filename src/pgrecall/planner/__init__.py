@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgrecall.planner.choose import NOTICEABLE, Situation, choose, exact_limit
+from pgrecall.planner.choose import ALWAYS_EXACT, NOTICEABLE, Situation, choose, exact_limit
 from pgrecall.planner.experience import Experience
 
-__all__ = ["NOTICEABLE", "Experience", "Situation", "choose", "exact_limit"]
+__all__ = ["ALWAYS_EXACT", "NOTICEABLE", "Experience", "Situation", "choose", "exact_limit"]

@@ -43,7 +43,7 @@ def default_ef_search(rows: int) -> int:
     A fit to searches of real text embeddings (384 dimensions, 10,000 to 200,000 rows): recall at the same
     ef_search falls as the graph grows.
     """
-    return min(_MAX_DEFAULT_EF, max(100, math.ceil(100 * (rows / 30_000) ** 0.45)))
+    return min(_MAX_DEFAULT_EF, max(100, math.ceil(100 * (rows / 30_000) ** 0.66)))
 
 
 def reranked(k: int, rows: float, bits_per_dimension: int) -> int:

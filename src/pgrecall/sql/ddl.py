@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final, LiteralString
 
 from pgrecall.config import HNSW, CollectionConfig, Index
+from pgrecall.promoted import CONTENT
 from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Literal, Statement
 from pgrecall.sql.fields import literal_condition
 from pgrecall.sql.quantized import indexed_expression, indexed_operator
@@ -73,7 +74,7 @@ def create_table(config: CollectionConfig, dimensions: int, dialect: Dialect) ->
         SQL("ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE MAIN").format(
             table=table, column=Identifier(names.embedding)
         ),
-        comment(config.schema, config.name, {"distance": config.new_distance.value}),
+        comment(config.schema, config.name, _settings(config)),
     ]
     if names.document_id is not None:
         document = [Identifier(name) for name in (names.domain_id, names.document_id) if name is not None]
@@ -166,13 +167,12 @@ def create_vector_index(
     )
 
 
-def create_trigram_index(table: Table, trigram_schema: str, *, concurrently: bool) -> Statement:
-    """Return the statement that indexes the content by its trigrams."""
+def create_trigram_index(table: Table, trigram_schema: str) -> Statement:
+    """Return the statement that indexes the content by its trigrams, without blocking writers."""
     return (
         # Without a list of pending entries, which each search would have to look through.
-        SQL("CREATE INDEX {concurrently} ON {table} USING gin ({content} {operator_class}) WITH (fastupdate = off)")
+        SQL("CREATE INDEX CONCURRENTLY ON {table} USING gin ({content} {operator_class}) WITH (fastupdate = off)")
         .format(
-            concurrently=SQL("CONCURRENTLY" if concurrently else ""),
             table=Identifier(table.schema, table.name),
             content=Identifier(table.columns.content or ""),
             operator_class=Identifier(trigram_schema, "gin_trgm_ops"),
@@ -189,6 +189,13 @@ def drop_index(schema: str, name: str) -> Statement:
 def analyze(table: Table) -> Statement:
     """Return the statement that refreshes PostgreSQL's statistics of a table."""
     return SQL("ANALYZE {table}").format(table=Identifier(table.schema, table.name)).compile()
+
+
+def _settings(config: CollectionConfig) -> dict[str, object]:
+    settings: dict[str, object] = {"distance": config.new_distance.value}
+    if CONTENT in config.fields:
+        settings["content_indexed"] = True
+    return settings
 
 
 def _in_order(config: CollectionConfig) -> dict[str, str]:
