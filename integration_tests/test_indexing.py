@@ -2,11 +2,14 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from integration_tests.oracle import Corpus
-from pgrecall import HNSW, AsyncClient, CollectionConfig, IVFFlat, Record
+from pgrecall import HNSW, AsyncClient, CollectionConfig, IVFFlat, Record, SearchOptions
 from pgrecall.errors import ConfigError, SchemaError
+from pgrecall.jsonb import loads
+from pgrecall.plan import Access
 
 SMALL = HNSW(m=4, ef_construction=16)
 VECTOR_INDEXES = """
@@ -146,17 +149,20 @@ async def test_searches_go_on_after_the_index_was_dropped_elsewhere(client, url)
 
 
 @pytest.mark.parametrize(
-    ("config", "message"),
+    ("config", "index", "message"),
     [
-        ({"dimensions": 2_001}, "2000 dimensions of vector.*vector_type='halfvec'"),
-        ({"dimensions": 4_001}, "2000 dimensions of vector.*4001$"),
-        ({"dimensions": 4_001, "vector_type": "halfvec"}, "4000 dimensions of halfvec"),
+        ({"dimensions": 2_001}, HNSW(quantization="none"), r"up to 2000 dimensions of vector.*has 2001.*coarser"),
+        ({"dimensions": 2_001}, IVFFlat(), r"up to 2000 dimensions of vector.*has 2001; HNSW\(\) by itself chooses"),
+        ({"dimensions": 4_001}, HNSW(quantization="halfvec"), r"up to 4000 dimensions of halfvec.*has 4001.*coarser"),
+        ({"dimensions": 4_001, "vector_type": "halfvec"}, HNSW(quantization="none"), r"4000 dimensions of halfvec"),
+        ({"dimensions": 4_001, "vector_type": "halfvec"}, IVFFlat(lists=3), r"4000 dimensions of halfvec"),
     ],
 )
-async def test_create_index_of_more_dimensions_than_pgvector_indexes_is_an_error(client, config, message):
+async def test_create_index_of_more_dimensions_than_pgvector_indexes_so_is_an_error(client, config, index, message):
     docs = await client.create_collection(CollectionConfig(name="docs", **config))
     with pytest.raises(ConfigError, match=message):
-        await docs.create_index()
+        await docs.create_index(index)
+    assert (await docs.create_index()).quantized is not None
 
 
 @pytest.mark.parametrize(("distance", "vector_type"), [("l1", "vector"), ("l1", "halfvec"), ("jaccard", "bit")])
@@ -189,6 +195,72 @@ async def test_readers_and_writers_go_on_while_an_index_is_built(client):
     assert (await building).valid
     assert rounds > 1
     assert await docs.count() == 4_000 + rounds
+
+
+VALUES = {
+    "text": (str, ["a", "it's", 'say "hi"', "back\\slash", "日本 é", "two\nlines", "", " "]),
+    "int": (int, [0, 1, -5, 10**12, 10**25, 2**31, -(2**63), 7]),
+    "float": (float, [0.5, -0.25, 2.5, 1e-7, -3, 1e20, 123456.789, 0]),
+    "bool": (bool, [True, False]),
+    "time": ("time", ["2024-01-01", "2024-01-01T10:00:00+02:00", "1999", ""]),
+}
+
+
+KEYS = ['Topic "of" it\'s', "user", "a.b", "x (y)"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [*((kind, "topic") for kind in VALUES), *((kind, key) for key in KEYS for kind in ("text", "bool"))],
+)
+async def test_large_values_of_fields_that_go_with_the_embeddings_have_indexes_of_their_own(
+    client, connection, monkeypatch, kind, key
+):
+    """Around each centre the rows have one value."""
+    monkeypatch.setattr("pgrecall.collection.field_indexes._WORTH_AN_INDEX", 100)
+    of_type, values = VALUES[kind]
+    rng = np.random.default_rng(3)
+    corpus = Corpus(rows=2_400, dimensions=16)
+    centres = rng.normal(size=(len(values), 16))
+    corpus.matrix = (centres[np.arange(2_400) % len(values)] + 0.3 * rng.normal(size=(2_400, 16))).astype(np.float32)
+    *path, last = key.split(".")
+    for n, metadata in enumerate(corpus.metadatas):
+        for step in path:
+            metadata = metadata.setdefault(step, {})  # noqa: PLW2901 - down to the last
+        metadata[last] = values[n % len(values)]
+    docs = await client.create_collection(CollectionConfig(name="docs", dimensions=16, fields={key: of_type}))
+    await docs.upsert(corpus.batch())
+    await docs.create_index(SMALL)
+    there = await indexes(connection)
+    assert len(there) == 1 + len(values)
+    assert {loads(i.condition.json) for i in (await docs.stats()).indexes if i.condition is not None} == {*values}
+    for value in values:
+        options = SearchOptions(access=Access.PARTIAL)
+        plan = await docs.explain(corpus.query(), filter={key: value}, options=options)
+        assert loads(plan.condition.json) == value
+        matches = await docs.search(corpus.query(), 10, filter={key: value}, options=options)
+        assert len(matches) == 10
+    await docs.create_index(SMALL)
+    assert await indexes(connection) == there
+    await docs.create_index(HNSW(m=5, ef_construction=16), replace=True)
+    assert len(await indexes(connection)) == len(there)
+    assert {dict(index.options)["m"] for index in (await docs.stats()).indexes} == {"5"}
+    assert len(await docs.drop_index()) == len(there)
+    assert await indexes(connection) == []
+
+
+async def test_an_index_of_a_value_that_few_rows_have_by_now_is_dropped(client, connection, monkeypatch):
+    monkeypatch.setattr("pgrecall.collection.field_indexes._WORTH_AN_INDEX", 500)
+    corpus = Corpus(rows=2_400, dimensions=16)
+    corpus.matrix[::2] += 3
+    docs = await client.create_collection(CollectionConfig(name="docs", dimensions=16, fields={"half": int}))
+    await docs.upsert(corpus.batch())
+    await docs.create_index(SMALL)
+    assert len(await indexes(connection)) == 3
+    await docs.update(corpus.ids[::2][:1_000], metadatas={"half": 2})
+    await docs.create_index(SMALL)
+    conditions = {index.condition.json for index in (await docs.stats()).indexes if index.condition is not None}
+    assert conditions == {b"1", b"2"}
 
 
 @pytest.mark.parametrize("turns", [2, 5, 10, 20, 40])

@@ -132,7 +132,7 @@ class Table:
         content_indexed: Whether an index finds what the content holds, by its trigrams.
         pages: Pages of the table when it was last analysed.
         all_visible: Share of the pages that an index-only scan need not look into.
-        partitioned: Whether the rows are in partitions.
+        partitioned: Whether rows are in partitions, or in tables that inherit from this one.
         tuned: ``ef_search`` or ``probes`` that `tune` has stored, by access method.
     """
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pgrecall import jsonb
 from pgrecall.planner import ALWAYS_EXACT
 from pgrecall.scope import Scope
 from pgrecall.sql import dml
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SECONDS: Final = 60.0
 _MAX_KNOWN: Final = 4_096
 # One row of so many tells apart what matters: whether hundreds or thousands pass.
+_ROWS: Final = re.compile(r"\(cost=\S+ rows=(\d+) width")
 _SAMPLE_ROWS: Final = 800
 # Whole pages are sampled, and the rows of a page were often written together and are alike.
 _SAMPLE_PAGES: Final = 200
@@ -80,8 +81,9 @@ async def _estimate(handle: Handle, session: Session, selection: Selection, limi
 
 async def _expected(session: Session, selection: Selection) -> int:
     """Return how many rows PostgreSQL expects."""
-    plan = jsonb.loads(await session.fetch_value(dml.explain(dml.matching(selection), form="JSON")))
-    return round(plan[0]["Plan"]["Plan Rows"])
+    # As text, since a lent connection may have any codec for JSON.
+    lines = await session.fetch(dml.explain(dml.matching(selection)))
+    return int(_ROWS.findall("\n".join(line[0] for line in lines))[0])
 
 
 async def _sampled(handle: Handle, session: Session, selection: Selection) -> tuple[int, int]:

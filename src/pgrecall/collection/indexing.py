@@ -51,6 +51,9 @@ async def create_index(
 
     async def work(session: Session) -> VectorIndex:
         require_direct(session)
+        if quantized is not None and not session.server.has_halfvec:
+            msg = f"an index of {quantized.value} needs pgvector 0.7 or later: ALTER EXTENSION vector UPDATE"
+            raise ConfigError(msg)
         async with alone(session, table, wait=wait):
             build = Builder(
                 handle=handle, session=session, table=table, options=options or BuildOptions(), progress=progress
@@ -139,7 +142,8 @@ async def _build_for_filters(build: Builder, index: Index | None) -> None:
         return
     await build_covering(session, table, build)
     main = table.usable_index()
-    if main is not None:
+    # A part of the rows is only searched by scanning on, which pgvector can do from 0.8 on.
+    if main is not None and session.server.has_iterative_scan:
         fields = await measure_correlation(session, table, main)
         values = await wanted_values(session, table, fields)
         await build_partial(session, table, index or _like(main), values, build)

@@ -208,7 +208,7 @@ async def _plan(handle: Handle, session: Session, selection: Selection, query: Q
     partial = table.partial_indexes()
     # Without the domain a covering index cannot be entered.
     reachable = not scope.is_everything or table.columns.domain_id is None
-    covers = reachable and table.code is not None and any(i.covering and i.valid for i in table.field_indexes)
+    covers = bool(reachable and table.key and table.code) and any(i.covering and i.valid for i in table.field_indexes)
     rows = matches = max(0, round(table.rows))
     filtered = filter is not None
     if (index is not None or partial or covers) and not query.options.exact:

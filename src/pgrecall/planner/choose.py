@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from pgrecall.errors import ConfigError
-from pgrecall.filters import And, Equals, Filter, In
+from pgrecall.filters import And, Equals, Field, Filter, In
 from pgrecall.plan import Access, Plan
 from pgrecall.planner import costs
 from pgrecall.planner.experience import UNTRIED
@@ -253,9 +254,15 @@ def _candidates(s: Situation, index: VectorIndex, access: Access, fetch: int) ->
 
 def _fitting(s: Situation) -> VectorIndex | None:
     """Return the smallest partial index that holds every row that can pass."""
-    required = set(_required(s.filter)) if s.filter is not None else set[Equals]()
-    fitting = [index for index in s.partial if index.condition in required]
+    required = {_value(value) for value in _required(s.filter)} if s.filter is not None else set[object]()
+    fitting = [index for index in s.partial if index.condition is not None and _value(index.condition) in required]
     return min(fitting, key=lambda index: index.rows, default=None)
+
+
+def _value(condition: Equals) -> tuple[Field, object]:
+    """Return key and value, equal however a number is written."""
+    is_number = condition.json[:1] in b"-0123456789"
+    return condition.field, Decimal(condition.json.decode()) if is_number else condition.json
 
 
 def _required(filter: Filter) -> list[Equals]:

@@ -25,7 +25,7 @@ SELECT jsonb_build_object(
   'rows', c.reltuples,
   'pages', c.relpages,
   'visible', c.relallvisible,
-  'partitioned', c.relkind = 'p',
+  'partitioned', c.relkind = 'p' OR c.relhassubclass,
   'readable', has_table_privilege(c.oid, 'SELECT'),
   'writable', has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
               AND has_table_privilege(c.oid, 'DELETE'),

@@ -32,13 +32,14 @@ _COLUMN_TYPES: Final = {
 }
 _TUNABLE: Final = ("ef_search", "probes")
 # How PostgreSQL prints the expressions that our own indexes are on, and their conditions.
+_NAME: Final = r'(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
+_IDENTIFIER: Final = rf"(?P<column>{_NAME})"
 _QUANTIZED: Final = re.compile(
-    r"\(\((?:(?:[^()]+\.)?binary_quantize\()?\(?(?P<column>[^()]+)\)?\)?\)?::(?:[^()]+\.)?(?P<type>halfvec|bit)\(\d+\)\)"
+    rf"\(\((?:(?:{_NAME}\.)?binary_quantize\()?{_IDENTIFIER}\)?\)::(?:{_NAME}\.)?(?P<type>halfvec|bit)\(\d+\)\)"
 )
-_IDENTIFIER: Final = r'(?P<column>"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
 _IS_TEXT: Final = re.compile(rf"\({_IDENTIFIER} = (?P<e>E?)'(?P<value>(?:[^']|'')*)'::text\)")
 _IS_NUMBER: Final = re.compile(
-    rf"\({_IDENTIFIER} = \(?'?(?P<value>-?[0-9]+(?:\.[0-9]+)?)'?\)?(?:::integer)?::numeric\)"
+    rf"\({_IDENTIFIER} = \(?'?(?P<value>-?[0-9]+(?:\.[0-9]+)?)'?\)?(?:::integer)?(?:::numeric)?\)"
 )
 _IS_TRUE: Final = re.compile(rf"\(?{_IDENTIFIER}\)?")
 _IS_FALSE: Final = re.compile(rf"\(NOT {_IDENTIFIER}\)")
@@ -250,9 +251,7 @@ class Description:
             yield VectorIndex(
                 name=index["name"],
                 method=index["method"],
-                distance=distance
-                if quantized is VectorType.BIT
-                else _operator_classes(quantized or vector_type).get(index["class"]),
+                distance=_served(index["class"], quantized, vector_type, distance),
                 valid=index["valid"],
                 options=tuple(tuple(option.split("=", 1)) for option in index["options"] or ()),
                 size=index["size"],
@@ -262,10 +261,15 @@ class Description:
             )
 
 
-def _operator_classes(vector_type: VectorType) -> dict[str, Distance]:
-    return {
-        distance.operator_class(vector_type): distance for distance in Distance if distance.is_defined_on(vector_type)
-    }
+def _served(name: str, quantized: VectorType | None, vector_type: VectorType, own: Distance) -> Distance | None:
+    """Return the distance that an index with the operator class *name* serves in a collection of distance *own*."""
+    held = quantized or vector_type
+    classes = {distance.operator_class(held): distance for distance in Distance if distance.is_defined_on(held)}
+    found = classes.get(name)
+    if quantized is VectorType.BIT:
+        # Signs are compared by Hamming distance, whatever the embeddings are then ordered by.
+        return own if found is Distance.HAMMING else None
+    return found
 
 
 def _condition(text: str, fields: Mapping[str, PromotedField]) -> Equals | None:

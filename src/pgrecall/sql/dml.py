@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Param, Statement
 from pgrecall.sql.where import conditions, where
@@ -224,9 +224,9 @@ def count_by_domain(selection: Selection) -> Statement:
     )
 
 
-def explain(statement: Statement, form: Literal["TEXT", "JSON"] = "TEXT") -> Statement:
-    """Return the statement that asks PostgreSQL how it would run *statement*: lines of text, or one of JSON."""
-    return Statement(f"EXPLAIN (FORMAT {form}) {statement.text}", statement.args)
+def explain(statement: Statement) -> Statement:
+    """Return the statement that asks PostgreSQL how it would run *statement*."""
+    return Statement("EXPLAIN " + statement.text, statement.args)
 
 
 def _insert(table: Table, rows: Rows, dialect: Dialect, ending: Composable) -> Composable:

@@ -133,12 +133,22 @@ class _Shape:
     def scan(self) -> Composable:
         """Return a scan of a vector index, and where that is not in the right order, the best of it."""
         plan, table = self._plan, self._table
-        parts = [_settings(plan), *(SQL("COALESCE({part}, false)").format(part=part) for part in self._conditions)]
+        parts: list[Composable] = [_settings(plan)]
+        if self._conditions:
+            # All in one, since PostgreSQL takes each for one that half of the rows pass.
+            every = SQL(" AND ").join(self._conditions)
+            parts.append(SQL("COALESCE({every}, false)").format(every=every))
         if plan.condition is not None:
             parts.append(literal_condition(table, plan.condition))
         operator = indexed_operator(table, plan.quantized)[0]
+        query: Composable = self._query
+        if plan.quantized is VectorType.HALFVEC and table.distance is Distance.COSINE:
+            # Its length means nothing here, and may be more than half precision holds.
+            query = SQL("{normalize}({query})").format(
+                normalize=Identifier(self._dialect.vector_schema, "l2_normalize"), query=query
+            )
         held, asked = (
-            indexed_expression(table, plan.quantized, side, self._dialect) for side in (self._embedding, self._query)
+            indexed_expression(table, plan.quantized, side, self._dialect) for side in (self._embedding, query)
         )
         scanned = self._nearest(self._columns, parts, self._between(operator, held, asked), plan.fetch)
         if plan.access is Access.INDEX and plan.quantized is None:
