@@ -40,7 +40,8 @@ ODD = 'Order "By" (it\'s)'
 FIELDS = {"half": int, "colour": str, "label": str, "amount": float, "flag": bool, ODD: str, "size.w": int}
 VALUES = [
     *(Equals(Key(("label",)), dumps(label)) for label in LABELS),
-    *(Equals(Key(("amount",)), dumps(amount)) for amount in AMOUNTS),
+    # As PostgreSQL writes them.
+    *(Equals(Key(("amount",)), f"{Decimal(str(amount)):f}".encode()) for amount in AMOUNTS),
     *(Equals(Key(("flag",)), dumps(flag)) for flag in (True, False)),
     Equals(Key((ODD,)), b'"odd 1"'),
     Equals(Key(("size", "w")), b"2"),
