@@ -67,7 +67,8 @@ def _write_job(directory: Path, context: Context, asked: Sequence[Asked]) -> dic
         "k": context.k,
         "ef_search": context.ef_search,
         "repeats": 1,
-        "fields": {name: kind.__name__ for name, kind in tables.FIELDS.items()},
+        # What is no key of the metadata, the content, is nothing that they could be told of.
+        "fields": {name: kind.__name__ for name, kind in tables.FIELDS.items() if not name.startswith("$")},
         "filters": {each.key: each.filter for each in asked},
     }
 
