@@ -39,7 +39,7 @@ _BIT_OVERFETCH: Final = 15
 _CORRELATED: Final = 16.0
 _UNKNOWN: Final = 1.5
 # Queries are often about something else than the rows that have the value: those are found less easily.
-_PARTIAL_EF: Final = 2
+_PARTIAL_EF: Final = 3
 # Below this share of pages that need no look into the table, an index-only scan is none.
 _VISIBLE: Final = 0.8
 # An iterative scan keeps about 190 bytes for each row that it has visited, in units of work_mem, which
@@ -134,12 +134,15 @@ def choose(s: Situation) -> Plan:
 def _ways(s: Situation) -> list[Plan]:
     """Return every way that gives the right rows, the exact one first."""
     ways = [_exact(s, _why_exact(s))]
-    if s.index is not None and s.iterative:
+    covering = s.code_bits > 0 and s.covered and s.visible >= _VISIBLE
+    # Where filter and embeddings go together a scan finds too little, whatever it takes.
+    misses = _spread(s, Access.ITERATIVE) > _UNKNOWN and (covering or _fitting(s) is not None)
+    if s.index is not None and s.iterative and not misses:
         why = f"about {s.matches} of {s.rows} rows pass" if s.filtered else f"k={s.k} is more than a scan returns"
         ways.append(_scan(s, s.index, Access.ITERATIVE, why))
     if s.iterative and (partial := _fitting(s)) is not None:
         ways.append(_scan(s, partial, Access.PARTIAL, f"it holds just the {round(partial.rows)} rows with that value"))
-    if s.code_bits and s.covered and s.visible >= _VISIBLE:
+    if covering:
         ways.append(_covering(s, f"it holds the codes of the {s.matches} rows that pass"))
     return ways
 
