@@ -2,7 +2,11 @@
 
 import math
 import string
+import uuid
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -86,7 +90,7 @@ def test_a_collection_with_a_long_name_can_be_indexed_again_and_again(blocking_c
 
 
 @examples(15)
-@given(names=st.lists(COLUMNS, min_size=10, max_size=10, unique=True))
+@given(names=st.lists(COLUMNS, min_size=11, max_size=11, unique=True))
 def test_any_names_of_columns_will_do(blocking_client, names):
     logical = Columns().mapping()
     columns = Columns(**dict(zip(logical, names, strict=True)))
@@ -95,7 +99,7 @@ def test_any_names_of_columns_will_do(blocking_client, names):
     blocking_client.delete_collection("docs")
 
 
-@pytest.mark.parametrize("shift", range(1, 10))
+@pytest.mark.parametrize("shift", range(1, 11))
 def test_columns_may_have_each_others_names(blocking_client, shift):
     logical = list(Columns().mapping())
     columns = Columns(**dict(zip(logical, logical[shift:] + logical[:shift], strict=True)))
@@ -152,3 +156,47 @@ def test_every_printable_character_is_only_text(docs):
     docs.upsert([Record(id=text, embedding=[1, 2], content=text, metadata={text: text})])
     assert docs.count({text.replace(".", r"\."): text}) == 1
     assert docs.get([text])[0].content == text
+
+
+TYPED = {
+    "at": datetime(2024, 2, 29, 12, tzinfo=UTC),
+    "day": date(2024, 2, 29),
+    "id": uuid.UUID(int=7),
+    "price": Decimal("19.90"),
+    "share": np.float32(0.1),
+    "mass": 1e23,
+    "nested": {"pair": (1, np.int64(2)), "list": [Decimal("1.0"), {"day": date(1999, 1, 1)}]},
+}
+
+
+def typed_repr(metadata):
+    return repr(sorted(metadata.items()))
+
+
+def test_types_of_metadata_come_back_by_every_way(docs):
+    docs.upsert([Record(id="a", embedding=[1, 2], metadata=TYPED)])
+    found = [docs.get(["a"])[0], docs.search([1, 2])[0], docs.list().records[0]]
+    assert [typed_repr(one.metadata) for one in found] == [typed_repr(TYPED)] * 3
+
+
+def test_types_of_metadata_follow_updates(docs):
+    docs.upsert([Record(id="a", embedding=[1, 2], metadata={"x": uuid.UUID(int=1), "y": date(2024, 1, 1), "n": 1})])
+    docs.update(["a"], metadatas={"x": str(uuid.UUID(int=1)), "n": Decimal("1.50")})
+    assert typed_repr(docs.get(["a"])[0].metadata) == typed_repr(
+        {"x": str(uuid.UUID(int=1)), "y": date(2024, 1, 1), "n": Decimal("1.50")}
+    )
+    docs.update(["a"], metadatas={"y": "2024-01-01"}, merge=False)
+    assert docs.get(["a"])[0].metadata == {"y": "2024-01-01"}
+
+
+def test_metadata_of_another_type_is_a_change(docs):
+    docs.upsert([Record(id="a", embedding=[1, 2], metadata={"day": "2024-01-01"})])
+    assert docs.upsert([Record(id="a", embedding=[1, 2], metadata={"day": date(2024, 1, 1)})]).updated == 1
+    assert docs.upsert([Record(id="a", embedding=[1, 2], metadata={"day": date(2024, 1, 1)})]).unchanged == 1
+    assert docs.upsert([Record(id="a", embedding=[1, 2], metadata={"day": "2024-01-01"})]).updated == 1
+    assert docs.get(["a"])[0].metadata == {"day": "2024-01-01"}
+
+
+def test_typed_metadata_is_plain_json_to_filters(docs):
+    docs.upsert([Record(id="a", embedding=[1, 2], metadata=TYPED)])
+    assert docs.count({"price": 19.9, "day": "2024-02-29", "id": {"$eq": str(uuid.UUID(int=7))}}) == 1

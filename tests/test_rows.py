@@ -24,7 +24,9 @@ def rows(*records, scope=ACME, **changes):
 
 
 def changed(ids, *, embeddings=None, contents=None, metadatas=None, **changes):
-    return prepare_changes(table(**changes), ids, embeddings=embeddings, contents=contents, metadatas=metadatas)
+    return prepare_changes(
+        table(**changes), ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=True
+    )
 
 
 def test_prepare_encodes_every_column():
@@ -39,6 +41,7 @@ def test_prepare_encodes_every_column():
         "chunk_index": [3],
         "content": ["x"],
         "metadata": [b'{"n":1}'],
+        "metadata_types": [None],
         "envelope": [None],
     }
     assert [len(hashed[0]), len(embedding[0])] == [16, 16]
@@ -179,7 +182,9 @@ def test_prepare_of_a_field_without_a_column_is_an_error():
 
 
 def test_prepare_of_fields_that_are_empty_needs_no_columns():
-    columns = Columns(content=None, metadata=None, document_id=None, chunk_index=None, envelope=None)
+    columns = Columns(
+        content=None, metadata=None, metadata_types=None, document_id=None, chunk_index=None, envelope=None
+    )
     assert rows(Record(id="a", embedding=HERE), columns=columns)[0].columns.keys() == {
         "id",
         "domain_id",

@@ -74,6 +74,7 @@ class Columns:
     chunk_index: str | None = "chunk_index"
     content: str | None = "content"
     metadata: str | None = "metadata"
+    metadata_types: str | None = "metadata_types"
     created_at: str | None = "created_at"
     content_hash: str | None = "content_hash"
     envelope: str | None = "envelope"

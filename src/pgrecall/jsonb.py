@@ -6,12 +6,15 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from datetime import date, time
 from decimal import Decimal
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
-_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_SUBCLASS
+# Times by `isoformat`: orjson 3.11 writes 10 ms as "00:00:00.10000", and refuses time zones there.
+_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME
 # orjson reads whole numbers above 64 bits, and long fractions, as floats; the standard library does not.
 _LONG_NUMBER: Final = re.compile(rb"\d{19}")
 _INT64: Final = 2**63
@@ -63,8 +66,14 @@ def _default(value: Any) -> Any:
             msg = f"{value} is not a JSON number"
             raise TypeError(msg)
         return orjson.Fragment(format(value, "f"))
+    if isinstance(value, date | time):
+        if value != value:  # noqa: PLR0124 - as NaT of pandas, which is a datetime but no time
+            raise TypeError
+        return value.isoformat()
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufM":
+        return np.ascontiguousarray(value)  # as orjson takes them
     # Subclasses, which orjson passes on: named tuples, and the strings and numbers of other libraries.
     if isinstance(value, list | tuple):
         return list(value)

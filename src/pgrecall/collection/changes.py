@@ -50,7 +50,7 @@ async def update(
         if table is None:
             return 0
         check_writable(table, session.server)
-        rows = prepare_changes(table, ids, embeddings=embeddings, contents=contents, metadatas=metadatas)
+        rows = prepare_changes(table, ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge)
         changed = 0
         for start in range(0, len(rows), _STATEMENT_ROWS):
             part = rows.slice(start, start + _STATEMENT_ROWS)

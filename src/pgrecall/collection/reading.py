@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError, RecordError, SchemaError
 from pgrecall.filters import parse
+from pgrecall.metadata_types import restore
 from pgrecall.records import Match, Page, Record
 from pgrecall.rows import check_id
 from pgrecall.rows.values import content
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pgrecall.table import Table
 
 MAX_PAGE: Final = 10_000
-_ID, _CONTENT, _METADATA, _DOCUMENT, _CHUNK, _DOMAIN, _EMBEDDING, _ENVELOPE, _LAST = range(9)
+_ID, _CONTENT, _METADATA, _TYPES, _DOCUMENT, _CHUNK, _DOMAIN, _EMBEDDING, _ENVELOPE, _LAST = range(10)
 
 
 async def get(handle: Handle, ids: Sequence[str], extras: frozenset[str]) -> list[Record | None]:
@@ -121,7 +122,7 @@ def as_record(row: Any, table: Table, dialect: Dialect, domain: str | None) -> R
     return Record(
         id=row[_ID],
         content=row[_CONTENT],
-        metadata=dialect.read_json(row[_METADATA]) or {},
+        metadata=_metadata(row[_METADATA], row[_TYPES], dialect),
         document_id=row[_DOCUMENT],
         chunk_index=row[_CHUNK],
         domain_id=row[_DOMAIN] if domain is None else domain,
@@ -140,14 +141,14 @@ def as_matches(rows: Sequence[Any], table: Table, dialect: Dialect, domain: str 
     score = table.distance.score
     matches: list[Match] = []
     for row in rows:
-        row_id, content, metadata, document, chunk, row_domain, embedding, envelope, distance = row
+        row_id, content, metadata, types, document, chunk, row_domain, embedding, envelope, distance = row
         matches.append(
             Match(
                 row_id,
                 score(distance),
                 distance,
                 content,
-                dialect.read_json(metadata) or {},
+                _metadata(metadata, types, dialect),
                 document,
                 chunk,
                 row_domain if domain is None else domain,
@@ -157,6 +158,11 @@ def as_matches(rows: Sequence[Any], table: Table, dialect: Dialect, domain: str 
         )
     matches.sort(key=attrgetter("distance"))
     return matches
+
+
+def _metadata(value: Any, types: Any, dialect: Dialect) -> dict[str, Any]:
+    metadata = dialect.read_json(value) or {}
+    return metadata if types is None else restore(metadata, dialect.read_json(types))
 
 
 def _check_prefix(prefix: object) -> None:

@@ -26,6 +26,7 @@ _COLUMN_TYPES: Final = {
     "chunk_index": ("integer", "bigint", "smallint"),
     "content": ("text", "character varying"),
     "metadata": ("jsonb",),
+    "metadata_types": ("jsonb",),
     "created_at": ("timestamp with time zone",),
     "content_hash": ("bytea",),
     "envelope": ("jsonb",),

@@ -39,6 +39,7 @@ def prepare(batch: RecordBatch, table: Table, scope: Scope) -> tuple[Rows, list[
     columns |= reader.column("chunk_index", batch.chunk_indexes, chunk_index)
     columns |= reader.column("content", batch.contents, content)
     columns |= reader.column("metadata", batch.metadatas, json_object, absent=b"{}")
+    columns |= reader.types(batch.metadatas)
     columns |= reader.column("envelope", batch.envelopes, json_object)
     columns |= reader.created(batch.created_ats)
     matrix = as_matrix(batch.embeddings, table.dimensions, table.vector_type, table.distance, reader.describe)
@@ -54,6 +55,7 @@ def prepare_changes(
     embeddings: NDArray[Any] | Sequence[Embedding] | None,
     contents: Sequence[str | None] | None,
     metadatas: Sequence[Mapping[str, Any]] | None,
+    merge: bool,
 ) -> Rows:
     """Return what is to be changed, checked and encoded: the id and the columns that were given.
 
@@ -73,6 +75,7 @@ def prepare_changes(
         columns |= reader.column("content", contents, content)
     if metadatas is not None:
         columns |= reader.column("metadata", metadatas, json_object, absent=b"{}")
+        columns |= reader.types(metadatas, merged=merge)
     if embeddings is not None:
         matrix = as_matrix(embeddings, table.dimensions, table.vector_type, table.distance, reader.describe)
         columns["embedding"] = list(vectors.encode(matrix, table.vector_type)) if len(ids) else []

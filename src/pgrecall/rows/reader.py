@@ -6,12 +6,14 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from pgrecall import jsonb
 from pgrecall.errors import ConfigError, RecordError
+from pgrecall.metadata_types import describe
 from pgrecall.rows.values import all_plain, are_plain_ids, check_id, content, time
 from pgrecall.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pgrecall.table import Table
 
@@ -97,6 +99,26 @@ class Reader:
         if encode is content and all_plain(values):
             return {name: list(values)}
         return {name: self._read(name, values, lambda value: absent if value is None else encode(value))}
+
+    def types(
+        self, metadatas: Sequence[Mapping[str, Any] | None] | None, *, merged: bool = False
+    ) -> dict[str, list[bytes | None]]:
+        """Return the notes on the types of the metadata, where the table keeps them.
+
+        Args:
+            metadatas: The metadata, checked already.
+            merged: Whether it is merged into what is there, so that each of its keys needs a note, if only
+                a null that takes the place of an old one.
+        """
+        if self._table.columns.metadata_types is None:
+            return {}
+        notes: list[bytes | None] = []
+        for metadata in metadatas or [None] * self._count:
+            noted = None if metadata is None else describe(metadata)
+            if merged and metadata is not None:
+                noted = dict.fromkeys(metadata) | (noted or {})
+            notes.append(None if noted is None else jsonb.dumps(noted))
+        return {"metadata_types": notes}
 
     def created(self, given: Sequence[datetime | None] | None) -> dict[str, list[datetime]]:
         """Return the times of creation where records bring their own; the server's default otherwise."""

@@ -89,7 +89,7 @@ def _hashes(columns: dict[str, list[Any]]) -> list[bytes]:
     return digests
 
 
-_HASHED: Final = ("document_id", "chunk_index", "content", "metadata", "envelope", "embedding")
+_HASHED: Final = ("document_id", "chunk_index", "content", "metadata", "envelope", "embedding", "metadata_types")
 _PAIR: Final = Struct("<qq").pack
 
 

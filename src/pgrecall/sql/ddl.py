@@ -32,6 +32,7 @@ _COLUMN_TYPES: Final[Mapping[str, LiteralString]] = {
     "chunk_index": "integer",
     "content": "text",
     "metadata": "jsonb NOT NULL DEFAULT '{}'",
+    "metadata_types": "jsonb",
     "created_at": "timestamptz NOT NULL DEFAULT now()",
     "content_hash": "bytea",
     "envelope": "jsonb",
@@ -211,6 +212,7 @@ def _in_order(config: CollectionConfig) -> dict[str, str]:
         "metadata",
         "embedding",
         "content",
+        "metadata_types",
         "envelope",
     )
     return {logical: mapping[logical] for logical in order if logical in mapping}

@@ -23,7 +23,7 @@ _ARRAY_TYPES: Final[Mapping[str, LiteralString]] = {
     "created_at": "timestamptz[]",
     "content_hash": "bytea[]",
 }
-_JSON_COLUMNS: Final = frozenset({"metadata", "envelope"})
+_JSON_COLUMNS: Final = frozenset({"metadata", "metadata_types", "envelope"})
 # What an upsert leaves alone in a row that exists: its key, and when it was first written.
 _KEPT: Final = frozenset({"domain_id", "id", "created_at"})
 
@@ -120,6 +120,11 @@ def update(selection: Selection, columns: Mapping[str, Sequence[Any]], *, merge:
         new: Composable = SQL("new.{c}").format(c=name)
         if logical == "metadata" and merge:
             new = SQL("COALESCE(stored.{c}, {empty}) || new.{c}").format(c=name, empty=SQL("'{}'"))
+        elif logical == "metadata_types" and merge:
+            # A key whose new value needs no note brings a null, which takes the old note away.
+            new = SQL(
+                "NULLIF(jsonb_strip_nulls(COALESCE(stored.{c}, {empty}) || COALESCE(new.{c}, {empty})), {empty})"
+            ).format(c=name, empty=SQL("'{}'::jsonb"))
         assignments.append(SQL("{c} = {new}").format(c=name, new=new))
     if table.columns.content_hash is not None:
         # The hash was of the whole row; without it the next upsert writes the row again.

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
     from pgrecall.sql.selection import Selection
 
-ROW = ("id", "content", "metadata", "document_id", "chunk_index", "domain_id", "embedding", "envelope")
+ROW = (
+    "id",
+    "content",
+    "metadata",
+    "metadata_types",
+    "document_id",
+    "chunk_index",
+    "domain_id",
+    "embedding",
+    "envelope",
+)
 """What every row that is read consists of, in this order; a search puts the distance behind it."""
 
 
@@ -33,7 +43,7 @@ def projection(selection: Selection, extras: frozenset[str]) -> Composable:
             parts.append(SQL("NULL AS {alias}").format(alias=Identifier(name)))
         elif name == "id" and table.id_type != "text":
             parts.append(SQL("{c}::text AS {alias}").format(c=Identifier(column), alias=Identifier(name)))
-        elif name in ("metadata", "embedding", "envelope"):
+        elif name in ("metadata", "metadata_types", "embedding", "envelope"):
             parts.append(
                 SQL("{c} AS {alias}").format(c=selection.dialect.select(Identifier(column)), alias=Identifier(name))
             )
