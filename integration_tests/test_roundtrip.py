@@ -165,7 +165,7 @@ TYPED = {
     "price": Decimal("19.90"),
     "share": np.float32(0.1),
     "mass": 1e23,
-    "nested": {"pair": (1, np.int64(2)), "list": [Decimal("1.0"), {"day": date(1999, 1, 1)}]},
+    "nested": {"list": [Decimal("1.0"), {"day": date(1999, 1, 1)}], "pair": (1, np.int64(2))},
 }
 
 
