@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pgrecall.build import BuildOptions, IndexProgress
-from pgrecall.config import HNSW, CollectionConfig, Columns, IVFFlat, PoolConfig, SearchOptions
+from pgrecall.config import HNSW, MMR, CollectionConfig, Columns, IVFFlat, PoolConfig, SearchOptions
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import PGRecallError
 from pgrecall.plan import Access, Plan
@@ -36,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "HNSW",
+    "MMR",
     "Access",
     "AsyncClient",
     "AsyncCollection",

@@ -275,3 +275,23 @@ class SearchOptions:
         if self.exact and self.access not in (None, Access.EXACT):
             msg = f"exact=True and access={self.access.value!r} contradict each other"
             raise ConfigError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MMR:
+    """How a search by maximal marginal relevance weighs nearness against variety; see `pgrecall.mmr`.
+
+    Attributes:
+        fetch_k: Nearest records to pick from; never fewer than k are looked at.
+        lambda_mult: From 0, as varied as possible, to 1, simply the nearest.
+    """
+
+    fetch_k: int = 20
+    lambda_mult: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_range(self.fetch_k, "fetch_k", 1, MAX_K)
+        value = self.lambda_mult
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            msg = f"lambda_mult must be a number from 0 to 1, not {value!r}"
+            raise ConfigError(msg)

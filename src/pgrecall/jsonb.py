@@ -10,7 +10,6 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any, Final
 
-import numpy as np
 import orjson
 
 # Times by `isoformat`: orjson 3.11 writes 10 ms as "00:00:00.10000", and refuses time zones there.
@@ -72,8 +71,8 @@ def _default(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufM":
-        return np.ascontiguousarray(value)  # as orjson takes them
+    if type(value).__module__ == "numpy" and hasattr(value, "flags"):
+        return value.copy(order="C")  # orjson takes arrays that lie in memory in one piece
     # Subclasses, which orjson passes on: named tuples, and the strings and numbers of other libraries.
     if isinstance(value, list | tuple):
         return list(value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pgrecall import portal
 from pgrecall.collection import ingest
 from pgrecall.collection.client import AsyncClient
+from pgrecall.collection.retrieval import NEAR_AND_VARIED
 from pgrecall.config import check_range
 from pgrecall.records import RecordBatch
 from pgrecall.scope import DEFAULT_DOMAIN
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pgrecall.collection.recall import RecallReport
     from pgrecall.collection.stats import CollectionStats
     from pgrecall.collection.tuning import TuningReport
-    from pgrecall.config import CollectionConfig, Index, PoolConfig, SearchOptions
+    from pgrecall.config import MMR, CollectionConfig, Index, PoolConfig, SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.plan import Plan
     from pgrecall.promoted import PromotedField
@@ -233,6 +234,20 @@ class Collection:
                 options=options,
             )
         )
+
+    def search_mmr(
+        self,
+        embedding: Embedding,
+        k: int = 10,
+        *,
+        mmr: MMR = NEAR_AND_VARIED,
+        filter: Filter | Mapping[str, Any] | None = None,
+        include: Iterable[Extra] = (),
+        options: SearchOptions | None = None,
+    ) -> Matches:
+        """See `AsyncCollection.search_mmr`."""
+        asked = self.asynchronous.search_mmr(embedding, k, mmr=mmr, filter=filter, include=include, options=options)
+        return portal.call(asked)
 
     def explain(
         self,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any
 
-from pgrecall.collection import changes, ingest, reading, searching
+from pgrecall.collection import changes, ingest, reading
 from pgrecall.collection.administration import Administration
 from pgrecall.collection.handle import Knowledge
+from pgrecall.collection.retrieval import Retrieval, checked_extras
 from pgrecall.collection.stats import CollectionStats, stats
-from pgrecall.config import SearchOptions, check_range
-from pgrecall.errors import ConfigError
+from pgrecall.config import check_range
 from pgrecall.postgres import Database, LentSource
-from pgrecall.records import Extra
 from pgrecall.scope import Scope
 
 if TYPE_CHECKING:
@@ -24,11 +23,10 @@ if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
     from pgrecall.config import CollectionConfig
     from pgrecall.filters import Filter
-    from pgrecall.plan import Plan
-    from pgrecall.records import Embedding, Match, Page, Record, RecordBatch, UpsertResult
+    from pgrecall.records import Embedding, Extra, Page, Record, RecordBatch, UpsertResult
 
 
-class AsyncCollection(Administration):
+class AsyncCollection(Retrieval, Administration):
     """Records in one table, seen in one domain; made by `AsyncClient`.
 
     A collection that nothing has been written to yet is empty: reading answers accordingly, and the
@@ -118,7 +116,7 @@ class AsyncCollection(Administration):
         Raises:
             RecordError: An entry cannot be an id of this collection.
         """
-        return await reading.get(self._handle, ids, _extras(include))
+        return await reading.get(self._handle, ids, checked_extras(include))
 
     async def update(
         self,
@@ -192,76 +190,9 @@ class AsyncCollection(Administration):
             filter: Which metadata they must have.
             include: What to read too: ``"embedding"``, as ``(d,) float32``, or ``"envelope"``.
         """
-        extras = _extras(include)
+        extras = checked_extras(include)
         return await reading.page(self._handle, limit=limit, after=after, prefix=prefix, filter=filter, extras=extras)
 
     async def stats(self) -> CollectionStats:
         """Return what the collection holds: rows, domains, indexes and their state, sizes."""
         return await stats(self._handle)
-
-    async def search(
-        self,
-        embedding: Embedding,
-        k: int = 10,
-        *,
-        filter: Filter | Mapping[str, Any] | None = None,
-        score_threshold: float | None = None,
-        include: Iterable[Extra] = (),
-        options: SearchOptions | None = None,
-    ) -> list[Match]:
-        """Return the k records nearest to *embedding*, nearest first.
-
-        Fewer come back only if fewer pass the filter and the threshold. `explain` tells how the search
-        is run.
-
-        Args:
-            embedding: Shape ``(d,)``.
-            k: Records wanted, 1 to 10,000.
-            filter: Which metadata they must have.
-            score_threshold: The lowest score to return; see `Distance` for what scores mean.
-            include: What to return too: ``"embedding"``, as ``(d,) float32``, or ``"envelope"``.
-            options: Overrides of the planner.
-
-        Raises:
-            DimensionMismatch: *embedding* has another length than the collection's.
-            RecordError: *embedding* is not finite, or zero under cosine.
-            FilterError: The filter is malformed.
-        """
-        extras = _extras(include)
-        query = searching.Query.of(embedding, k, filter, options, min_score=score_threshold, extras=extras)
-        return await searching.search(self._handle, query)
-
-    async def explain(
-        self,
-        embedding: Embedding,
-        k: int = 10,
-        *,
-        filter: Filter | Mapping[str, Any] | None = None,
-        options: SearchOptions | None = None,
-        postgres: bool = False,
-    ) -> Plan:
-        """Return how `search` would run with these arguments, and why, without running it.
-
-        Args:
-            embedding: Shape ``(d,)``.
-            k: Records wanted, 1 to 10,000.
-            filter: Which metadata they must have.
-            options: Overrides of the planner.
-            postgres: Whether to ask PostgreSQL for its own plan too, ``Plan.postgres``.
-        """
-        query = searching.Query.of(embedding, k, filter, options)
-        return await searching.explain(self._handle, query, postgres=postgres)
-
-
-def _extras(include: Iterable[Extra]) -> frozenset[str]:
-    if not include:
-        return _NO_EXTRAS
-    extras = frozenset([include] if isinstance(include, str) else include)
-    if unknown := extras - _EXTRAS:
-        msg = f"include knows {sorted(_EXTRAS)}, not {sorted(map(str, unknown))}"
-        raise ConfigError(msg)
-    return extras
-
-
-_NO_EXTRAS: Final[frozenset[str]] = frozenset()
-_EXTRAS: Final = frozenset(get_args(Extra))

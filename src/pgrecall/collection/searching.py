@@ -18,6 +18,7 @@ from pgrecall.config import MAX_K, SearchOptions, check_range
 from pgrecall.embeddings import as_vector
 from pgrecall.errors import ConfigError, PerformanceWarning
 from pgrecall.filters import leaves, parse
+from pgrecall.mmr import maximal_marginal_relevance
 from pgrecall.plan import Access, Plan
 from pgrecall.planner import Situation, choose, exact_limit
 from pgrecall.sql import dml
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pgrecall.collection.handle import Handle
+    from pgrecall.config import MMR
     from pgrecall.filters import Filter
     from pgrecall.postgres import Session
     from pgrecall.records import Embedding, Match
@@ -103,6 +105,20 @@ async def search(handle: Handle, query: Query) -> list[Match]:
         return (await run(handle, session, query))[0]
 
     return await handle.run(work)
+
+
+async def search_mmr(handle: Handle, query: Query, k: int, mmr: MMR, *, keep_embedding: bool) -> list[Match]:
+    """See `AsyncCollection.search_mmr`; *query* finds what is picked from."""
+    found = await search(handle, query)
+    if not found:
+        return []
+    candidates = np.stack([np.asarray(match.embedding) for match in found])
+    picks = maximal_marginal_relevance(np.asarray(query.embedding), candidates, k, mmr.lambda_mult)
+    picked = [found[position] for position in picks]
+    if not keep_embedding:
+        for match in picked:
+            match.embedding = None
+    return picked
 
 
 async def run(handle: Handle, session: Session, query: Query) -> tuple[list[Match], Plan]:
