@@ -68,7 +68,12 @@ def test_blocking_method_returns_what_its_twin_returns(ours, theirs, name):
         one, other = one.fget, other.fget
     wanted = one.__annotations__["return"].replace("Async", "")
     # `list` is a method of the classes, so the blocking ones name their lists.
-    spelled = {"Names": "list[str]", "Records": "list[Record | None]", "Matches": "list[Match]"}
+    spelled = {
+        "Names": "list[str]",
+        "Records": "list[Record | None]",
+        "RecordLists": "list[list[Record]]",
+        "Matches": "list[Match]",
+    }
     found = other.__annotations__["return"]
     assert spelled.get(found, found) == wanted
 

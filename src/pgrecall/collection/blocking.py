@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pgrecall import portal
 from pgrecall.collection import ingest
+from pgrecall.collection.blocking_namespaces import KeyValues, Ledger
 from pgrecall.collection.client import AsyncClient
 from pgrecall.collection.retrieval import NEAR_AND_VARIED
 from pgrecall.config import check_range
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from pgrecall.build import BuildOptions, ProgressLike
     from pgrecall.collection.collection import AsyncCollection
+    from pgrecall.collection.ledger import AsyncLedger
     from pgrecall.collection.maintenance import MaintenanceReport
     from pgrecall.collection.recall import RecallReport
     from pgrecall.collection.stats import CollectionStats
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     Names = list[str]
     Records = list[Record | None]
     Matches = list[Match]
+    RecordLists = list[list[Record]]
 
 
 class Client:
@@ -92,6 +95,10 @@ class Client:
             portal.call(self.asynchronous.get_or_create_collection(config, dimensions=dimensions, domain=domain))
         )
 
+    def key_values(self, namespace: str, *, domain: str = DEFAULT_DOMAIN, schema: str = "public") -> KeyValues:
+        """See `AsyncClient.key_values`."""
+        return KeyValues(self.asynchronous.key_values(namespace, domain=domain, schema=schema))
+
     def list_collections(self, *, schema: str = "public") -> Names:
         """See `AsyncClient.list_collections`."""
         return portal.call(self.asynchronous.list_collections(schema=schema))
@@ -138,19 +145,24 @@ class Collection:
         """See `AsyncCollection.all_domains`."""
         return Collection(self.asynchronous.all_domains())
 
+    def ledger(self, namespace: str) -> Ledger:
+        """See `AsyncCollection.ledger`."""
+        return Ledger(self.asynchronous.ledger(namespace))
+
     def upsert(
         self,
         records: Iterable[Record] | AsyncIterable[Record] | RecordBatch,
         *,
         batch_size: int = ingest.DEFAULT_BATCH,
+        ledger: AsyncLedger | Ledger | None = None,
     ) -> UpsertResult:
         """See `AsyncCollection.upsert`; a generator is run in the caller's own thread."""
         if isinstance(records, RecordBatch | list | tuple | AsyncIterable):
-            return portal.call(self.asynchronous.upsert(records, batch_size=batch_size))
+            return portal.call(self.asynchronous.upsert(records, batch_size=batch_size, ledger=ledger))
         check_range(batch_size, "batch_size", 1, ingest.MAX_BATCH)
         tally = ingest.Tally()
         for batch in ingest.batches(records, batch_size):
-            tally.add(portal.call(self.asynchronous.upsert(batch, batch_size=batch_size)))
+            tally.add(portal.call(self.asynchronous.upsert(batch, batch_size=batch_size, ledger=ledger)))
         return tally.result()
 
     def get(self, ids: Sequence[str], *, include: Iterable[Extra] = ()) -> Records:
@@ -177,9 +189,11 @@ class Collection:
         *,
         filter: Filter | Mapping[str, Any] | None = None,
         document_ids: Sequence[str] | None = None,
+        ledger: AsyncLedger | Ledger | None = None,
     ) -> int:
         """See `AsyncCollection.delete`."""
-        return portal.call(self.asynchronous.delete(ids, filter=filter, document_ids=document_ids))
+        deleting = self.asynchronous.delete(ids, filter=filter, document_ids=document_ids, ledger=ledger)
+        return portal.call(deleting)
 
     def clear(self) -> int:
         """See `AsyncCollection.clear`."""
@@ -208,6 +222,17 @@ class Collection:
                 include=include,
             )
         )
+
+    def neighbours(
+        self,
+        chunks: Sequence[Match | Record],
+        window: int = 1,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        include: Iterable[Extra] = (),
+    ) -> RecordLists:
+        """See `AsyncCollection.neighbours`."""
+        return portal.call(self.asynchronous.neighbours(chunks, window, filter=filter, include=include))
 
     def stats(self) -> CollectionStats:
         """See `AsyncCollection.stats`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pgrecall.collection import changes, ingest, reading
 from pgrecall.collection.administration import Administration
 from pgrecall.collection.handle import Knowledge
+from pgrecall.collection.ledger import companion, ledger_of
 from pgrecall.collection.retrieval import Retrieval, checked_extras
 from pgrecall.collection.stats import CollectionStats, stats
 from pgrecall.config import check_range
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     import asyncpg
     from numpy.typing import NDArray
 
+    from pgrecall.collection.blocking_namespaces import Ledger
     from pgrecall.collection.handle import Handle
+    from pgrecall.collection.ledger import AsyncLedger
     from pgrecall.config import CollectionConfig
     from pgrecall.filters import Filter
-    from pgrecall.records import Embedding, Extra, Page, Record, RecordBatch, UpsertResult
+    from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, UpsertResult
 
 
 class AsyncCollection(Retrieval, Administration):
@@ -81,11 +84,26 @@ class AsyncCollection(Retrieval, Administration):
         """
         return AsyncCollection(replace(self._handle, database=Database(LentSource(connection)), knowledge=Knowledge()))
 
+    def ledger(self, namespace: str) -> AsyncLedger:
+        """Return the ledger of this name, in the collection's database, schema and domain.
+
+        It knows which ids have been written, when and for which group; passed to `upsert` and `delete`, it
+        changes in the same transactions as the records. Nothing is asked of the server.
+
+        Args:
+            namespace: Its name: collections of one schema share what they call the same.
+
+        Raises:
+            ConfigError: The name cannot be stored, or this is a handle of all domains.
+        """
+        return ledger_of(self._handle, namespace)
+
     async def upsert(
         self,
         records: Iterable[Record] | AsyncIterable[Record] | RecordBatch,
         *,
         batch_size: int = ingest.DEFAULT_BATCH,
+        ledger: AsyncLedger | Ledger | None = None,
     ) -> UpsertResult:
         """Write records: those whose id is new are inserted, the others replaced; what is unchanged is left alone.
 
@@ -96,6 +114,8 @@ class AsyncCollection(Retrieval, Administration):
         Args:
             records: What to write; a `RecordBatch` with one array of embeddings is the fast form.
             batch_size: Records that are written together.
+            ledger: A ledger of this handle's, in which the ids, of unchanged records too, are marked in the
+                same transactions; see `ledger`.
 
         Raises:
             RecordError: A record cannot be stored; the message names it.
@@ -104,7 +124,7 @@ class AsyncCollection(Retrieval, Administration):
             PermissionDenied: The role may not write.
         """
         check_range(batch_size, "batch_size", 1, ingest.MAX_BATCH)
-        return await ingest.upsert(self._handle, records, batch_size)
+        return await ingest.upsert(self._handle, records, batch_size, companion(ledger, self._handle))
 
     async def get(self, ids: Sequence[str], *, include: Iterable[Extra] = ()) -> list[Record | None]:
         """Return the records with these ids, in the same order; `None` where there is none.
@@ -150,6 +170,7 @@ class AsyncCollection(Retrieval, Administration):
         *,
         filter: Filter | Mapping[str, Any] | None = None,
         document_ids: Sequence[str] | None = None,
+        ledger: AsyncLedger | Ledger | None = None,
     ) -> int:
         """Delete the records that meet all of the conditions given, and return how many there were.
 
@@ -157,12 +178,13 @@ class AsyncCollection(Retrieval, Administration):
             ids: Ids of records; an empty sequence deletes none.
             filter: Which metadata they must have.
             document_ids: Documents whose chunks they must be.
+            ledger: A ledger of this handle's, which forgets the ids in the same transaction.
 
         Raises:
             ConfigError: No condition was given.
             FilterError: The filter is empty or malformed.
         """
-        return await changes.delete(self._handle, ids, filter, document_ids)
+        return await changes.delete(self._handle, ids, filter, document_ids, companion(ledger, self._handle))
 
     async def clear(self) -> int:
         """Delete all records in this handle's scope, and return how many there were."""
@@ -192,6 +214,33 @@ class AsyncCollection(Retrieval, Administration):
         """
         extras = checked_extras(include)
         return await reading.page(self._handle, limit=limit, after=after, prefix=prefix, filter=filter, extras=extras)
+
+    async def neighbours(
+        self,
+        chunks: Sequence[Match | Record],
+        window: int = 1,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        include: Iterable[Extra] = (),
+    ) -> list[list[Record]]:
+        """Return, for each chunk, the chunks of its document that lie around it, in one round trip.
+
+        Args:
+            chunks: Records or matches; those without ``document_id`` or ``chunk_index`` have no neighbours.
+            window: How far ``chunk_index`` may be from the chunk's own, 0 to 1,000.
+            filter: Which metadata the neighbours must have.
+            include: What to read too: ``"embedding"``, as ``(d,) float32``, or ``"envelope"``.
+
+        Returns:
+            One list for each of *chunks*, in the order of ``chunk_index``, with the chunk itself where it
+            passes.
+
+        Raises:
+            ConfigError: The handle is one of all domains.
+            SchemaError: The table has no columns for document and index.
+        """
+        extras = checked_extras(include)
+        return await reading.neighbours(self._handle, chunks, window, filter=filter, extras=extras)
 
     async def stats(self) -> CollectionStats:
         """Return what the collection holds: rows, domains, indexes and their state, sizes."""

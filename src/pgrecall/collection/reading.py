@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pgrecall.table import Table
 
 MAX_PAGE: Final = 10_000
+MAX_WINDOW: Final = 1_000
 _ID, _CONTENT, _METADATA, _TYPES, _DOCUMENT, _CHUNK, _DOMAIN, _EMBEDDING, _ENVELOPE, _LAST = range(10)
 
 
@@ -37,14 +38,67 @@ async def get(handle: Handle, ids: Sequence[str], extras: frozenset[str]) -> lis
         if table is None:
             return [None] * len(ids)
         wanted = checked_ids(ids, table)
-        if handle.scope.is_everything and table.columns.domain_id is not None:
-            msg = "the same id can be in many domains: get() needs a handle of one domain"
-            raise ConfigError(msg)
+        _check_one_domain(handle.scope, table, "get")
         rows = await session.fetch(select.by_ids(handle.selection(session, table), wanted, extras))
         found = {row[_ID]: as_record(row, table, session.dialect, handle.scope.domain) for row in rows}
         return [found.get(row_id) for row_id in wanted]
 
     return await handle.run(work)
+
+
+async def neighbours(
+    handle: Handle,
+    chunks: Sequence[Match | Record],
+    window: int,
+    *,
+    filter: Filter | Mapping[str, Any] | None,
+    extras: frozenset[str],
+) -> list[list[Record]]:
+    """See `AsyncCollection.neighbours`."""
+    check_range(window, "window", 0, MAX_WINDOW)
+    parsed = parse(filter)
+    places = sorted({place for chunk in chunks if (place := _place(chunk, window)) is not None})
+
+    async def work(session: Session) -> list[list[Record]]:
+        table = await handle.table(session)
+        if table is None or not places:
+            return [[] for _ in chunks]
+        if table.columns.document_id is None or table.columns.chunk_index is None:
+            msg = f"{table.qualified_name} has no columns for document_id and chunk_index, so chunks have no neighbours"
+            raise SchemaError(msg)
+        _check_one_domain(handle.scope, table, "neighbours")
+        statement = select.around(handle.selection(session, table, parsed), places, extras)
+        rows = await session.fetch(statement)
+        found = [as_record(row, table, session.dialect, handle.scope.domain) for row in rows]
+        found.sort(key=attrgetter("chunk_index", "id"))
+        return [_around(chunk, window, found) for chunk in chunks]
+
+    return await handle.run(work)
+
+
+def _place(chunk: Match | Record, window: int) -> tuple[str, int, int] | None:
+    """Return the document, and the first and the last place of its that is wanted; `None` for no chunk of any."""
+    if chunk.document_id is None or chunk.chunk_index is None:
+        return None
+    return chunk.document_id, chunk.chunk_index - window, chunk.chunk_index + window
+
+
+def _around(chunk: Match | Record, window: int, found: Sequence[Record]) -> list[Record]:
+    place = _place(chunk, window)
+    if place is None:
+        return []
+    document, first, last = place
+    return [
+        record
+        for record in found
+        if record.document_id == document and record.chunk_index is not None and first <= record.chunk_index <= last
+    ]
+
+
+def _check_one_domain(scope: Scope, table: Table, verb: str) -> None:
+    if scope.is_everything and table.columns.domain_id is not None:
+        msg = f"the same id can be in many domains: {verb}() needs a handle of one domain"
+        raise ConfigError(msg)
 
 
 async def page(

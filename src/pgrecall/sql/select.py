@@ -59,6 +59,31 @@ def by_ids(selection: Selection, ids: Sequence[str], extras: frozenset[str]) -> 
     return _read(selection, extras, [*conditions(selection), wanted], SQL(""))
 
 
+def around(selection: Selection, places: Sequence[tuple[str, int, int]], extras: frozenset[str]) -> Statement:
+    """Return the statement that reads the chunks of documents that lie between two places each.
+
+    Args:
+        selection: Which rows; the table has columns for the document and the place in it.
+        places: Document, and the first and the last place in it.
+        extras: Which of ``embedding`` and ``envelope`` to return too.
+    """
+    table = selection.table
+    documents, firsts, lasts = zip(*places, strict=True)
+    document = Identifier(table.schema, table.name, str(table.columns.document_id))
+    within = SQL(
+        "{document} = ANY({documents}) AND EXISTS (SELECT FROM unnest({documents}, {firsts}, {lasts}) "
+        "AS wanted(document, first, last) WHERE wanted.document = {document} "
+        "AND {place} BETWEEN wanted.first AND wanted.last)"
+    ).format(
+        document=document,
+        place=Identifier(table.schema, table.name, str(table.columns.chunk_index)),
+        documents=Param(list(documents), "text[]"),
+        firsts=Param(list(firsts), "bigint[]"),
+        lasts=Param(list(lasts), "bigint[]"),
+    )
+    return _read(selection, extras, [*conditions(selection), within], SQL(""))
+
+
 def page(
     selection: Selection, *, limit: int, after: tuple[str, ...] | None, prefix: str | None, extras: frozenset[str]
 ) -> Statement:
