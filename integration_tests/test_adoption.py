@@ -213,7 +213,7 @@ async def test_a_table_without_domains_serves_the_default_one_and_no_other(clien
 
 async def test_all_that_does_not_fit_is_said_at_once(client, connection):
     await connection.execute(
-        "CREATE TABLE theirs (id date, embedding text, content int, metadata json, chunk_index text)"
+        "CREATE TABLE theirs (id date, embedding text, content int, metadata text, chunk_index text)"
     )
     with pytest.raises(SchemaError) as caught:
         await client.get_collection("theirs")

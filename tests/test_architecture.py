@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 import pgrecall
-from pgrecall import AsyncClient, AsyncCollection, Client, Collection
+from pgrecall import AsyncClient, AsyncCollection, AsyncKeyValues, AsyncLedger, Client, Collection, KeyValues, Ledger
 
 SOURCES = sorted(Path(pgrecall.__file__).parent.rglob("*.py"))
-ONLY_ASYNCHRONOUS = {AsyncClient: set(), AsyncCollection: {"using"}}
-PAIRS = [(AsyncClient, Client), (AsyncCollection, Collection)]
+ONLY_ASYNCHRONOUS = {AsyncClient: set(), AsyncCollection: {"using"}, AsyncLedger: {"is_same_as"}}
+PAIRS = [(AsyncClient, Client), (AsyncCollection, Collection), (AsyncLedger, Ledger), (AsyncKeyValues, KeyValues)]
 
 
 def public(kind):
@@ -26,7 +26,7 @@ def public(kind):
 METHODS = [
     pytest.param(ours, theirs, name, id=f"{theirs.__name__}.{name}")
     for ours, theirs in PAIRS
-    for name in sorted(public(ours).keys() - ONLY_ASYNCHRONOUS[ours])
+    for name in sorted(public(ours).keys() - ONLY_ASYNCHRONOUS.get(ours, set()))
 ]
 
 
@@ -49,7 +49,7 @@ def test_file_is_named_for_what_lives_in_it(path):
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
 def test_blocking_class_has_the_same_methods(ours, theirs):
-    assert public(theirs).keys() == public(ours).keys() - ONLY_ASYNCHRONOUS[ours]
+    assert public(theirs).keys() == public(ours).keys() - ONLY_ASYNCHRONOUS.get(ours, set())
 
 
 @pytest.mark.parametrize(("ours", "theirs", "name"), METHODS)

@@ -74,6 +74,11 @@ class IndexProgress:
     fraction: float | None
     seconds: float
 
+    @property
+    def title(self) -> str:
+        """What a progress bar calls it."""
+        return self.index
+
     def __str__(self) -> str:
         share = "" if self.fraction is None else f"{self.fraction:.0%}, "
         return f"{self.index}: {share}{self.phase}, {self.seconds:.0f} s"

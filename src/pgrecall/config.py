@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - pydantic resolves it in models with such settings
+from collections.abc import Iterable, Mapping  # at run time: pydantic resolves it in models with such settings
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -65,6 +65,10 @@ class Columns:
 
     With another name than the default a column must exist in a table that is adopted; a default name
     that the table lacks is taken as "no such column".
+
+    Attributes:
+        metadata_columns: Columns of a table that is adopted which hold one key of the metadata each, under
+            the key's own name. The keys that have none are in *metadata*, if there is such a column.
     """
 
     id: str = "id"
@@ -78,18 +82,28 @@ class Columns:
     created_at: str | None = "created_at"
     content_hash: str | None = "content_hash"
     envelope: str | None = "envelope"
+    metadata_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.mapping()
         for logical, name in {"id": self.id, "embedding": self.embedding, **names}.items():
             check_identifier(name, f"column {logical}")
-        if len(set(names.values())) != len(names):
-            msg = f"two columns have the same name: {sorted(names.values())}"
+        if isinstance(self.metadata_columns, str) or not isinstance(self.metadata_columns, Iterable):
+            msg = f"metadata_columns must be a sequence of names, not {self.metadata_columns!r}"
+            raise ConfigError(msg)
+        object.__setattr__(self, "metadata_columns", tuple(self.metadata_columns))
+        taken = [*names.values(), *(check_identifier(name, "a metadata column") for name in self.metadata_columns)]
+        if len(set(taken)) != len(taken):
+            msg = f"two columns have the same name: {sorted(taken)}"
             raise ConfigError(msg)
 
     def mapping(self) -> dict[str, str]:
-        """Return logical name to column name, without the columns that there are not."""
-        return {f.name: name for f in fields(self) if (name := getattr(self, f.name)) is not None}
+        """Return logical name to column name, without the columns that there are not, nor the metadata's own."""
+        return {name: column for name in LOGICAL_COLUMNS if (column := getattr(self, name)) is not None}
+
+
+LOGICAL_COLUMNS: Final = tuple(field.name for field in fields(Columns) if field.name != "metadata_columns")
+"""What columns are called here, whatever they are called in the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +206,8 @@ class CollectionConfig:
         if self.promoted and self.columns.metadata is None:
             msg = "fields are promoted from the metadata, for which columns maps no column"
             raise ConfigError(msg)
-        taken = {field.column for field in self.promoted} & {CODE_COLUMN, *self.columns.mapping().values()}
+        names = {CODE_COLUMN, *self.columns.mapping().values(), *self.columns.metadata_columns}
+        taken = {field.column for field in self.promoted} & names
         if taken:
             msg = f"fields cannot be called {sorted(taken)}: the table has columns of these names"
             raise ConfigError(msg)

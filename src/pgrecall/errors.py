@@ -13,6 +13,7 @@
     │   ├── DimensionMismatch (ValueError) a vector of another length than the column
     │   └── ExtensionMissing               pgvector is not installed in this database
     ├── PermissionDenied                   the role, or a read-only server, does not allow it
+    ├── CopyMismatch                       what was copied is not what was read; carries the ids
     ├── IndexBuildError                    an index could not be built; carries its name
     ├── EmbeddedServerError (RuntimeError) the server from the wheel could not be started
     ├── PortalError (RuntimeError)         a blocking call where it would wait for itself
@@ -66,6 +67,18 @@ class ExtensionMissing(SchemaError):
 
 class PermissionDenied(PGRecallError):
     """The role may not do this, or the server is read-only."""
+
+
+class CopyMismatch(PGRecallError):
+    """Records that were copied are not stored as they were read.
+
+    Attributes:
+        ids: Their ids in the target.
+    """
+
+    def __init__(self, message: str, *, ids: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.ids = ids
 
 
 class IndexBuildError(PGRecallError):

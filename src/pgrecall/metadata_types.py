@@ -32,6 +32,16 @@ from uuid import UUID
 
 import numpy as np
 
+COLUMN_NOTES: Final[Mapping[str, str]] = {
+    "date": "date",
+    "timestamp without time zone": "datetime",
+    "timestamp with time zone": "datetime",
+    "time without time zone": "time",
+    "uuid": "uuid",
+    "numeric": "digits",
+}
+"""For metadata in columns of its own, what a value is by the type of its column; numeric is read as a text."""
+
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _PLAIN_OR_FLOAT: Final = _PLAIN | {float}
 # A datetime is a date too, so it comes first.
@@ -141,6 +151,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "time": time.fromisoformat,
     "uuid": UUID,
     "float": _float,
+    "digits": Decimal,
 }
 _MADE: Final[Mapping[str, Callable[..., Any]]] = {
     "decimal": _decimal,

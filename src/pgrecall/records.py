@@ -56,6 +56,8 @@ class RecordBatch:
     Attributes:
         embeddings: Shape ``(n, d)``: an array (``float32`` is copied least) or a sequence of embeddings.
         ids: n ids, or `None` to have all of them made. The other columns likewise: n entries or `None`.
+        optional: Columns that a table need not have, as what they hold is in the metadata too. Elsewhere
+            a value without a column is an error.
 
     Raises:
         ConfigError: The columns differ in length.
@@ -70,21 +72,19 @@ class RecordBatch:
     domain_ids: Sequence[str | None] | None = None
     created_ats: Sequence[datetime | None] | None = None
     envelopes: Sequence[Mapping[str, Any] | None] | None = None
+    optional: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not hasattr(self.embeddings, "__len__") or getattr(self.embeddings, "ndim", 1) == 0:
             msg = f"embeddings must be an array or a sequence of embeddings, not {type(self.embeddings).__name__}"
             raise ConfigError(msg)
         count = len(self.embeddings)
-        for column in fields(self):
-            value = getattr(self, column.name)
-            if value is None:
-                continue
+        for name, value in self._columns().items():
             if isinstance(value, str | bytes) or not hasattr(value, "__len__"):
-                msg = f"{column.name} must be a sequence with one entry a record, not {type(value).__name__}"
+                msg = f"{name} must be a sequence with one entry a record, not {type(value).__name__}"
                 raise ConfigError(msg)
             if len(value) != count:
-                msg = f"{column.name} has {len(value)} entries, but there are {count} embeddings"
+                msg = f"{name} has {len(value)} entries, but there are {count} embeddings"
                 raise ConfigError(msg)
 
     def __len__(self) -> int:
@@ -92,11 +92,14 @@ class RecordBatch:
 
     def slice(self, start: int, stop: int) -> RecordBatch:
         """Return the records from *start* up to, not including, *stop*."""
-        cut: dict[str, Any] = {}
-        for column in fields(self):
-            values = getattr(self, column.name)
-            cut[column.name] = None if values is None else values[start:stop]
-        return RecordBatch(**cut)
+        return RecordBatch(
+            **{name: values[start:stop] for name, values in self._columns().items()}, optional=self.optional
+        )
+
+    def _columns(self) -> dict[str, Any]:
+        """Return the columns that are given."""
+        names = (column.name for column in fields(self) if column.name != "optional")
+        return {name: values for name in names if (values := getattr(self, name)) is not None}
 
     @classmethod
     def from_records(cls, records: Sequence[Record]) -> RecordBatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from pgrecall.distance import VectorType
 from pgrecall.errors import SchemaError
@@ -106,6 +107,44 @@ class FieldIndex:
     covering: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableColumn:
+    """A column of any table, as the catalog describes it.
+
+    Attributes:
+        name: Its name.
+        type: Its type in PostgreSQL's words, without length or dimensions: ``character varying``, ``vector``.
+        nullable: Whether it takes NULL.
+        generated: Whether PostgreSQL computes it, so that nothing can be written to it.
+        primary_key: Whether it is in the primary key.
+    """
+
+    name: str
+    type: str
+    nullable: bool = True
+    generated: bool = False
+    primary_key: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataColumn:
+    """A column of an adopted table that holds one key of the metadata, under the key's own name.
+
+    Attributes:
+        name: Name of the column, and the key.
+        type: Its type in PostgreSQL's words, such as ``character varying``.
+        type_name: Schema and name of the type, as the catalog has them.
+        limit: Most characters; `None` for any number of them, and where the type has none.
+        nullable: Whether records may lack the key.
+    """
+
+    name: str
+    type: str
+    type_name: tuple[str, str]
+    limit: int | None = None
+    nullable: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
     """A table that holds a collection.
@@ -134,6 +173,11 @@ class Table:
         all_visible: Share of the pages that an index-only scan need not look into.
         partitioned: Whether rows are in partitions, or in tables that inherit from this one.
         tuned: ``ef_search`` or ``probes`` that `tune` has stored, by access method.
+        domain_type: SQL type of the domain's column: text, character varying or uuid.
+        metadata_type: SQL type of the metadata's column: jsonb or json.
+        metadata_nullable: Whether the metadata can be NULL, and then also a JSON value that is no object.
+        metadata_columns: Keys of the metadata that have a column of their own.
+        sized: Whether the embedding's column says how many dimensions there are.
     """
 
     schema: str
@@ -159,27 +203,48 @@ class Table:
     all_visible: float = 0.0
     partitioned: bool = False
     tuned: tuple[tuple[str, int], ...] = ()
+    domain_type: str = "text"
+    metadata_type: str = "jsonb"
+    metadata_nullable: bool = False
+    metadata_columns: tuple[MetadataColumn, ...] = ()
+    sized: bool = True
 
     @property
     def qualified_name(self) -> str:
         """The name for messages."""
         return f"{self.schema}.{self.name}"
 
-    def check_scope(self, scope: Scope) -> None:
-        """Raise `SchemaError` where this table cannot keep *scope*: it has no column for domains.
+    @property
+    def is_plain(self) -> bool:
+        """Whether all metadata there is, is in one column of type jsonb."""
+        return self.metadata_type == "jsonb" and not self.metadata_columns
 
-        The rows of such a table are the default domain's, and no other's.
+    def check_scope(self, scope: Scope) -> None:
+        """Raise `SchemaError` where this table cannot keep *scope*: no domain of its rows is called so.
+
+        The rows of a table without a column for domains are the default domain's, and no other's.
         """
         if self.columns.domain_id is None and scope.domain not in (None, DEFAULT_DOMAIN):
             msg = f"{self.qualified_name} has no column for domains, so it cannot keep {scope} apart"
             raise SchemaError(msg)
+        if self.domain_type == "uuid" and scope.domain is not None and not _is_uuid(scope.domain):
+            msg = f"domains of {self.qualified_name} are UUIDs, so it has no {scope}"
+            raise SchemaError(msg)
+
+    def stored_domain(self, domain: str) -> str:
+        """Return the name of a domain, which `check_scope` has let pass, just as the table has it."""
+        return str(UUID(domain)) if self.domain_type == "uuid" else domain
+
+    def metadata_column(self, key: str) -> MetadataColumn | None:
+        """Return the column that holds *key* of the metadata, if it has one of its own."""
+        return next((column for column in self.metadata_columns if column.name == key), None)
 
     def takes_the_same_rows(self, other: Table) -> bool:
         """Whether rows that were checked and encoded for this table fit *other* too."""
         return all(
             getattr(self, name) == getattr(other, name)
             for name in ("columns", "id_type", "vector_type", "dimensions", "distance", "code")
-        )
+        ) and (self.domain_type, self.metadata_columns) == (other.domain_type, other.metadata_columns)
 
     def field(self, field: Field) -> PromotedField | None:
         """Return the promoted field with the key *field*, if there is one."""
@@ -198,6 +263,13 @@ class Table:
     def partial_indexes(self) -> tuple[VectorIndex, ...]:
         """Return the indexes of a part of the rows that a search can use."""
         return tuple(index for index in self.serving_indexes if index.condition is not None)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
 
 
 _COARSENESS: Final[Mapping[VectorType | None, int]] = {

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pgrecall.collection.blocking import Client, Collection
+from pgrecall.collection.blocking_namespaces import KeyValues, Ledger
 from pgrecall.collection.client import AsyncClient
 from pgrecall.collection.collection import AsyncCollection
+from pgrecall.collection.copying import CopyProgress, CopyReport
+from pgrecall.collection.documents import ReplaceResult, SourceDocument, SourceDocumentPage
+from pgrecall.collection.key_values import AsyncKeyValues
+from pgrecall.collection.ledger import AsyncLedger
 from pgrecall.collection.maintenance import MaintenanceReport
 from pgrecall.collection.recall import RecallReport
 from pgrecall.collection.stats import CollectionStats
@@ -13,11 +18,20 @@ from pgrecall.collection.tuning import TuningPoint, TuningReport
 __all__ = [
     "AsyncClient",
     "AsyncCollection",
+    "AsyncKeyValues",
+    "AsyncLedger",
     "Client",
     "Collection",
     "CollectionStats",
+    "CopyProgress",
+    "CopyReport",
+    "KeyValues",
+    "Ledger",
     "MaintenanceReport",
     "RecallReport",
+    "ReplaceResult",
+    "SourceDocument",
+    "SourceDocumentPage",
     "TuningPoint",
     "TuningReport",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from pgrecall.collection import automatic, indexing, maintenance, promoting
+from pgrecall.collection import automatic, copying, indexing, maintenance, promoting
 from pgrecall.collection.progress import own_errors
 from pgrecall.collection.recall import recall
 from pgrecall.collection.searching import Query
@@ -13,11 +13,14 @@ from pgrecall.config import HNSW
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from pgrecall.build import BuildOptions, ProgressLike
+    from pgrecall.collection.blocking import Collection
+    from pgrecall.collection.collection import AsyncCollection
+    from pgrecall.collection.copying import CopyProgressLike, CopyReport
     from pgrecall.collection.handle import Handle
     from pgrecall.collection.maintenance import MaintenanceReport
     from pgrecall.collection.recall import RecallReport
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from pgrecall.config import Index, SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.promoted import PromotedField
-    from pgrecall.records import Embedding
+    from pgrecall.records import Embedding, Record
     from pgrecall.table import VectorIndex
 
 
@@ -121,6 +124,52 @@ class Administration:
             PermissionDenied: The role does not own the table.
         """
         return await promoting.add_fields(self._handle, fields)
+
+    async def copy_to(
+        self,
+        target: AsyncCollection | Collection,
+        *,
+        batch_size: int = copying.DEFAULT_PAGE,
+        after: str | None = None,
+        verify: bool = True,
+        convert: Callable[[Record], Record] | None = None,
+        progress: CopyProgressLike = None,
+    ) -> CopyReport:
+        """Copy the records of this handle's scope into another collection, in whatever database, and check them.
+
+        They are read in the order of their ids, a page at a time, and upserted, so that what is there just as it
+        is stays untouched, and a copy that was interrupted is finished by calling again. Each page is one
+        transaction, read back, and held against what was read: ids, content, metadata, document and place in it,
+        envelope, and embeddings bit by bit (as half precision where the target holds that).
+
+        A target of one domain takes all records into it; a target of all domains keeps the domain of each. The
+        time of creation goes along where both tables have it.
+
+        Records that are written to the source meanwhile are copied if their ids come behind the place that the
+        copy has reached, and what is deleted there is not deleted in the target. To switch over, stop the
+        writers and copy once more.
+
+        Args:
+            target: Where to; it is made if it does not exist, at the first page.
+            batch_size: Records of a page, 1 to 10,000; no more than two pages are in memory.
+            after: Where to begin: the ``after`` of a report, or of a progress.
+            verify: Whether to read back what was written.
+            convert: Makes of each record that is read the one that is written. Its domain stays, and so does its
+                id where that is `None`; another one must be the same whenever the record is copied.
+            progress: Called with a `CopyProgress` after each page, on the loop that copies, which it must not
+                block; `True` shows a progress bar. What it raises ends the copy, and is raised.
+
+        Raises:
+            ConfigError: The source is of all domains and the target of one, or they are the same.
+            CopyMismatch: Records are not stored as they were read; the message names the first of them.
+            RecordError: A record cannot be stored in the target: it has no embedding, or an id, or metadata,
+                that the target's columns do not take. The message names it.
+            DimensionMismatch: An embedding has another length than the target's.
+            SchemaError: The source has no unique key that it could be read in the order of.
+        """
+        into: Administration = cast("Administration", getattr(target, "asynchronous", target))
+        wanted = copying.Copying(batch_size=batch_size, after=after, verify=verify, convert=convert, progress=progress)
+        return await copying.copy(self._handle, into._handle, wanted)
 
     async def recall(
         self,

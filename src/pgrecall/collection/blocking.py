@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pgrecall import portal
 from pgrecall.collection import ingest
+from pgrecall.collection.blocking_administration import Administration
+from pgrecall.collection.blocking_documents import Documents
 from pgrecall.collection.blocking_namespaces import KeyValues, Ledger
 from pgrecall.collection.client import AsyncClient
 from pgrecall.collection.retrieval import NEAR_AND_VARIED
@@ -18,26 +20,20 @@ from pgrecall.records import RecordBatch
 from pgrecall.scope import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
 
-    from pgrecall.build import BuildOptions, ProgressLike
     from pgrecall.collection.collection import AsyncCollection
     from pgrecall.collection.ledger import AsyncLedger
-    from pgrecall.collection.maintenance import MaintenanceReport
-    from pgrecall.collection.recall import RecallReport
     from pgrecall.collection.stats import CollectionStats
-    from pgrecall.collection.tuning import TuningReport
-    from pgrecall.config import MMR, CollectionConfig, Index, PoolConfig, SearchOptions
+    from pgrecall.config import MMR, CollectionConfig, PoolConfig, SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.plan import Plan
-    from pgrecall.promoted import PromotedField
     from pgrecall.records import Embedding, Extra, Match, Page, Record, UpsertResult
     from pgrecall.scope import Scope
-    from pgrecall.table import Server, VectorIndex
+    from pgrecall.table import Server, TableColumn
 
     Names = list[str]
     Records = list[Record | None]
@@ -99,6 +95,16 @@ class Client:
         """See `AsyncClient.key_values`."""
         return KeyValues(self.asynchronous.key_values(namespace, domain=domain, schema=schema))
 
+    def describe_table(self, name: str, *, schema: str = "public") -> list[TableColumn]:
+        """See `AsyncClient.describe_table`."""
+        return portal.call(self.asynchronous.describe_table(name, schema=schema))
+
+    def domain_names(
+        self, table: str, *, schema: str = "public", domain: str = "id", name: str = "name"
+    ) -> list[tuple[str, str]]:
+        """See `AsyncClient.domain_names`."""
+        return portal.call(self.asynchronous.domain_names(table, schema=schema, domain=domain, name=name))
+
     def list_collections(self, *, schema: str = "public") -> Names:
         """See `AsyncClient.list_collections`."""
         return portal.call(self.asynchronous.list_collections(schema=schema))
@@ -112,7 +118,7 @@ class Client:
         portal.call(self.asynchronous.delete_collection(name, schema=schema))
 
 
-class Collection:
+class Collection(Documents, Administration):
     """`AsyncCollection` for blocking callers."""
 
     def __init__(self, collection: AsyncCollection) -> None:
@@ -183,6 +189,10 @@ class Collection:
             self.asynchronous.update(ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge)
         )
 
+    def replace(self, records: Sequence[Record] | RecordBatch) -> int:
+        """See `AsyncCollection.replace`."""
+        return portal.call(self.asynchronous.replace(records))
+
     def delete(
         self,
         ids: Sequence[str] | None = None,
@@ -222,6 +232,10 @@ class Collection:
                 include=include,
             )
         )
+
+    def exists(self) -> bool:
+        """See `AsyncCollection.exists`."""
+        return portal.call(self.asynchronous.exists())
 
     def neighbours(
         self,
@@ -286,54 +300,3 @@ class Collection:
         """See `AsyncCollection.explain`."""
         asked = self.asynchronous.explain(embedding, k, filter=filter, options=options, postgres=postgres)
         return portal.call(asked)
-
-    def recall(
-        self,
-        k: int = 10,
-        *,
-        sample: int = 100,
-        filter: Filter | Mapping[str, Any] | None = None,
-        queries: NDArray[Any] | Sequence[Embedding] | None = None,
-        options: SearchOptions | None = None,
-    ) -> RecallReport:
-        """See `AsyncCollection.recall`."""
-        return portal.call(self.asynchronous.recall(k, sample=sample, filter=filter, queries=queries, options=options))
-
-    def tune(
-        self,
-        target: float = 0.98,
-        *,
-        k: int = 10,
-        sample: int = 100,
-        queries: NDArray[Any] | Sequence[Embedding] | None = None,
-        plot: str | os.PathLike[str] | None = None,
-    ) -> TuningReport:
-        """See `AsyncCollection.tune`."""
-        return portal.call(self.asynchronous.tune(target, k=k, sample=sample, queries=queries, plot=plot))
-
-    def add_fields(self, fields: Mapping[str, Any]) -> tuple[PromotedField, ...]:
-        """See `AsyncCollection.add_fields`."""
-        return portal.call(self.asynchronous.add_fields(fields))
-
-    def create_index(
-        self,
-        index: Index | None = None,
-        *,
-        replace: bool = False,
-        progress: ProgressLike = None,
-        options: BuildOptions | None = None,
-    ) -> VectorIndex:
-        """See `AsyncCollection.create_index`; *progress* is called in pgrecall's own thread."""
-        return portal.call(self.asynchronous.create_index(index, replace=replace, progress=progress, options=options))
-
-    def drop_index(self) -> tuple[str, ...]:
-        """See `AsyncCollection.drop_index`."""
-        return portal.call(self.asynchronous.drop_index())
-
-    def wait_for_index(self, timeout: float | None = None) -> VectorIndex | None:
-        """See `AsyncCollection.wait_for_index`."""
-        return portal.call(self.asynchronous.wait_for_index(timeout))
-
-    def maintain(self, *, dry_run: bool = False) -> MaintenanceReport:
-        """See `AsyncCollection.maintain`."""
-        return portal.call(self.asynchronous.maintain(dry_run=dry_run))

@@ -6,24 +6,32 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall.collection.ingest import check_writable
-from pgrecall.collection.reading import checked_ids
+from pgrecall.collection.reading import check_one_domain, checked_ids
 from pgrecall.errors import ConfigError, FilterError
 from pgrecall.filters import parse
-from pgrecall.rows import prepare_changes
+from pgrecall.records import as_records
+from pgrecall.rows import prepare, prepare_changes
 from pgrecall.rows.values import content
 from pgrecall.sql import dml
-from pgrecall.sql.compose import SQL, Identifier, Param
+from pgrecall.sql.compose import SQL, Composable, Identifier, Param
+from pgrecall.sql.ledger import delete_returning
 from pgrecall.sql.where import conditions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pgrecall.collection.companion import Companion
     from pgrecall.collection.handle import Handle
     from pgrecall.filters import Filter
     from pgrecall.postgres import Session
-    from pgrecall.records import Embedding
+    from pgrecall.records import Embedding, Record, RecordBatch
+    from pgrecall.rows import Rows
+    from pgrecall.sql.selection import Selection
+    from pgrecall.table import Table
 
 _STATEMENT_ROWS: Final = 1_000
+# What an update finds a row by, or leaves as it is.
+_UNTOUCHED: Final = frozenset({"domain_id", "created_at", "content_hash"})
 
 
 async def update(
@@ -51,14 +59,42 @@ async def update(
             return 0
         check_writable(table, session.server)
         rows = prepare_changes(table, ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge)
-        changed = 0
-        for start in range(0, len(rows), _STATEMENT_ROWS):
-            part = rows.slice(start, start + _STATEMENT_ROWS)
-            statement = dml.update(handle.selection(session, table), part.columns, merge=merge)
-            changed += await session.execute(statement)
-        return changed
+        return await _update(session, handle.selection(session, table), rows, merge=merge)
 
     return await handle.transaction(work)
+
+
+async def replace(handle: Handle, records: Sequence[Record] | RecordBatch) -> int:
+    """See `AsyncCollection.replace`."""
+    batch = as_records(records)
+    if not len(batch):
+        return 0
+    for position, row_id in enumerate(batch.ids or (None,)):
+        if row_id is None:
+            msg = f"record {position} has no id, so it is not known which one to replace; upsert() adds new ones"
+            raise ConfigError(msg)
+
+    async def work(session: Session) -> int:
+        table = await handle.table(session)
+        if table is None:
+            return 0
+        check_writable(table, session.server)
+        check_one_domain(handle.scope, table, "replace")
+        rows, _ = prepare(batch, table, handle.scope)
+        rows.finish()
+        return await _update(session, handle.selection(session, table), rows, merge=False)
+
+    return await handle.transaction(work)
+
+
+async def _update(session: Session, selection: Selection, rows: Rows, *, merge: bool) -> int:
+    """Change the rows that exist, and return how many there were."""
+    changed = 0
+    for start in range(0, len(rows), _STATEMENT_ROWS):
+        part = rows.slice(start, start + _STATEMENT_ROWS)
+        columns = {name: values for name, values in part.columns.items() if name not in _UNTOUCHED}
+        changed += await session.execute(dml.update(selection, columns, merge=merge))
+    return changed
 
 
 async def delete(
@@ -66,6 +102,7 @@ async def delete(
     ids: Sequence[str] | None,
     filter: Filter | Mapping[str, Any] | None,
     document_ids: Sequence[str] | None,
+    companion: Companion | None = None,
 ) -> int:
     """See `AsyncCollection.delete`."""
     parsed = parse(filter)
@@ -82,17 +119,22 @@ async def delete(
             return 0
         check_writable(table, session.server)
         parts = conditions(handle.selection(session, table, parsed))
-        if ids is not None:
-            array = dml.ids_array(checked_ids(ids, table), table)
+        wanted = None if ids is None else checked_ids(ids, table)
+        if wanted is not None:
+            array = dml.ids_array(wanted, table)
             parts.append(SQL("{id} = ANY({ids})").format(id=Identifier(table.columns.id), ids=array))
         if document_ids is not None:
-            if table.columns.document_id is None:
-                msg = f"{table.qualified_name} has no column for the document's id"
-                raise ConfigError(msg)
-            column = Identifier(table.columns.document_id)
-            parts.append(SQL("{c} = ANY({ids})").format(c=column, ids=Param(_texts(document_ids), "text[]")))
-        return await session.execute(dml.delete(table, parts))
+            parts.append(_of_documents(table, document_ids))
+        if companion is None:
+            return await session.execute(dml.delete(table, parts))
+        gone = [row[0] for row in await session.fetch(delete_returning(table, parts))]
+        # Ids that were given and did not exist are as gone as the others, unless they only failed a condition.
+        told = gone if parsed is not None or document_ids is not None else wanted
+        await companion.deleted(session, _spelled(told or (), ids or (), wanted or ()))
+        return len(gone)
 
+    if companion is not None:
+        await companion.ready(())
     deleted = await handle.transaction(work)
     handle.knowledge.forget_estimates()
     return deleted
@@ -111,6 +153,20 @@ async def clear(handle: Handle) -> int:
     deleted = await handle.transaction(work)
     handle.knowledge.forget_estimates()
     return deleted
+
+
+def _of_documents(table: Table, document_ids: Sequence[str]) -> Composable:
+    if table.columns.document_id is None:
+        msg = f"{table.qualified_name} has no column for the document's id"
+        raise ConfigError(msg)
+    column = Identifier(table.columns.document_id)
+    return SQL("{c} = ANY({ids})").format(c=column, ids=Param(_texts(document_ids), "text[]"))
+
+
+def _spelled(row_ids: Sequence[str], given: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """Return *row_ids*, and those of the ids that were given that are the same, however they were spelled."""
+    told = set(row_ids)
+    return sorted(told.union(one for one, row_id in zip(given, kept, strict=True) if row_id in told))
 
 
 def _texts(values: Sequence[str]) -> list[str]:

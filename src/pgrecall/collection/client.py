@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Self
 from pgrecall.collection import automatic
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.collection.handle import Handle
+from pgrecall.collection.inspecting import Inspection
+from pgrecall.collection.key_values import AsyncKeyValues
+from pgrecall.collection.namespace import Namespace
 from pgrecall.collection.schema import ensure_table
 from pgrecall.config import CollectionConfig, PoolConfig, check_identifier
 from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, PermissionDenied
@@ -15,6 +18,8 @@ from pgrecall.postgres import Database, LentSource, Pools, catalog, resolve
 from pgrecall.promoted import CONTENT
 from pgrecall.scope import DEFAULT_DOMAIN, Scope
 from pgrecall.sql import ddl, promoted
+from pgrecall.sql.key_values import KEY_VALUES
+from pgrecall.sql.side_tables import SideRows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from pgrecall.table import Server
 
 
-class AsyncClient:
+class AsyncClient(Inspection):
     """A database, and the collections in it.
 
     Nothing is connected before it is needed. The client keeps a pool for each event loop that it is used
@@ -153,6 +158,21 @@ class AsyncClient:
         if missing and config.setup == "create":
             await collection.add_fields(config.fields)
         return collection
+
+    def key_values(self, namespace: str, *, domain: str = DEFAULT_DOMAIN, schema: str = "public") -> AsyncKeyValues:
+        """Return a storage of bytes by key, beside the collections, without asking the server anything.
+
+        Args:
+            namespace: Its name; there may be any number of them.
+            domain: The domain that it is bound to.
+            schema: Schema of the table that all of them share; made where it is missing.
+
+        Raises:
+            ConfigError: A name cannot be stored.
+        """
+        bound = str(Scope.of(domain).domain)
+        rows = SideRows(table=KEY_VALUES, schema=check_identifier(schema, "schema"), domain=bound, namespace=namespace)
+        return AsyncKeyValues(Namespace(database=self._database, rows=rows))
 
     async def list_collections(self, *, schema: str = "public") -> list[str]:
         """Return the names of the collections in *schema* that pgrecall has made, sorted."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgrecall.collection import changes, ingest, reading
 from pgrecall.collection.administration import Administration
+from pgrecall.collection.documents import Documents
 from pgrecall.collection.handle import Knowledge
 from pgrecall.collection.ledger import companion, ledger_of
 from pgrecall.collection.retrieval import Retrieval, checked_extras
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, UpsertResult
 
 
-class AsyncCollection(Retrieval, Administration):
+class AsyncCollection(Retrieval, Documents, Administration):
     """Records in one table, seen in one domain; made by `AsyncClient`.
 
     A collection that nothing has been written to yet is empty: reading answers accordingly, and the
@@ -164,6 +165,24 @@ class AsyncCollection(Retrieval, Administration):
             self._handle, ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge
         )
 
+    async def replace(self, records: Sequence[Record] | RecordBatch) -> int:
+        """Put records whole in the place of those that have their ids, all in one transaction.
+
+        Ids that do not exist are passed over; `upsert` inserts them.
+
+        Args:
+            records: The new records; all of them have an id.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            ConfigError: A record has no id, or the handle is one of all domains.
+            RecordError: A record cannot be stored; the message names it.
+            DimensionMismatch: An embedding has another length than the collection's.
+        """
+        return await changes.replace(self._handle, records)
+
     async def delete(
         self,
         ids: Sequence[str] | None = None,
@@ -214,6 +233,14 @@ class AsyncCollection(Retrieval, Administration):
         """
         extras = checked_extras(include)
         return await reading.page(self._handle, limit=limit, after=after, prefix=prefix, filter=filter, extras=extras)
+
+    async def exists(self) -> bool:
+        """Return whether the collection's table exists.
+
+        Raises:
+            SchemaError: It does, and does not fit the configuration; the message says all that is wrong.
+        """
+        return await reading.exists(self._handle)
 
     async def neighbours(
         self,

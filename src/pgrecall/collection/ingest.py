@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Any, Final
 from asyncpg import exceptions as pg
 
 from pgrecall.collection import automatic
-from pgrecall.errors import ConfigError, PermissionDenied, RecordError, SchemaError
+from pgrecall.errors import ConfigError, DatabaseError, PermissionDenied, RecordError, SchemaError
 from pgrecall.records import Record, RecordBatch, UpsertResult, as_records
 from pgrecall.rows import Rows, prepare
 from pgrecall.sql import dml
 from pgrecall.sql.dialect import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
+    from pgrecall.collection.companion import Companion
     from pgrecall.collection.handle import Handle
     from pgrecall.distance import VectorType
     from pgrecall.postgres import Session
     from pgrecall.table import Server, Table
+
+    _Tell = Callable[[Session, Rows], Awaitable[None]]
 
 DEFAULT_BATCH: Final = 5_000
 MAX_BATCH: Final = 100_000
@@ -55,19 +58,22 @@ class Tally:
 
 
 async def upsert(
-    handle: Handle, records: Iterable[Record] | AsyncIterable[Record] | RecordBatch, batch_size: int
+    handle: Handle,
+    records: Iterable[Record] | AsyncIterable[Record] | RecordBatch,
+    batch_size: int,
+    companion: Companion | None = None,
 ) -> UpsertResult:
     """See `AsyncCollection.upsert`."""
     tally = Tally()
     if isinstance(records, RecordBatch | list | tuple):
         # All of it is at hand, so all of it is checked before any of it is sent.
-        tally.add(await _upsert(handle, as_records(records), batch_size))
+        tally.add(await _upsert(handle, as_records(records), batch_size, companion))
     elif isinstance(records, AsyncIterable):
         async for batch in _gathered(records, batch_size):
-            tally.add(await _upsert(handle, batch, batch_size))
+            tally.add(await _upsert(handle, batch, batch_size, companion))
     else:
         for batch in batches(records, batch_size):
-            tally.add(await _upsert(handle, batch, batch_size))
+            tally.add(await _upsert(handle, batch, batch_size, companion))
     return tally.result()
 
 
@@ -96,10 +102,11 @@ async def _gathered(records: AsyncIterable[Record], size: int) -> AsyncIterator[
         yield as_records(gathered)
 
 
-async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int) -> UpsertResult:
+async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int, companion: Companion | None) -> UpsertResult:
     if not len(batch):
         return UpsertResult(ids=[], inserted=0, updated=0, unchanged=0)
-    table, rows, ids = await _checked(handle, batch)
+    table, rows, ids = await checked(handle, batch)
+    tell = None if companion is None else await _teller(companion, batch, ids)
     inserted = updated = 0
     parts = _parts(rows, batch_size)
     part = next(parts)
@@ -109,7 +116,7 @@ async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int) -> Upsert
         # While the server takes one batch, the next is encoded and hashed.
         ahead = None if following is None else asyncio.create_task(asyncio.to_thread(following.finish))
         try:
-            counts = await _write(handle, table, part)
+            counts = await write(handle, table, part, then=tell)
         finally:
             if ahead is not None:
                 await ahead
@@ -121,7 +128,7 @@ async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int) -> Upsert
     return UpsertResult(ids=ids, inserted=inserted, updated=updated, unchanged=len(rows) - inserted - updated)
 
 
-async def _checked(handle: Handle, batch: RecordBatch) -> tuple[Table, Rows, list[str]]:
+async def checked(handle: Handle, batch: RecordBatch) -> tuple[Table, Rows, list[str]]:
     """Return the table, made if it is missing, and *batch* as its rows; a batch with a fault makes no table."""
     dimensions = _dimensions(batch, handle.config.new_vector_type)
     planned = await handle.planned_table(dimensions)
@@ -152,12 +159,37 @@ def _dimensions(batch: RecordBatch, vector_type: VectorType) -> int:
     return dimensions
 
 
-async def _write(handle: Handle, table: Table, rows: Rows) -> tuple[int, int]:
-    """Write *rows* in one transaction and return how many were inserted and how many replaced."""
+async def _teller(companion: Companion, batch: RecordBatch, ids: Sequence[str]) -> _Tell:
+    """Return what tells *companion* of rows that were written, under the ids that the caller knows them by."""
+    # A UUID or a number can be spelled in several ways, of which the table keeps one.
+    spelled = {kept: given for kept, given in zip(ids, batch.ids or (), strict=False) if given not in (None, kept)}
+    await companion.ready([spelled.get(row_id) or row_id for row_id in ids])
+
+    async def tell(session: Session, rows: Rows) -> None:
+        row_ids = rows.columns["id"]
+        await companion.written(session, [spelled.get(row_id) or row_id for row_id in row_ids], rows)
+
+    return tell
+
+
+async def write(
+    handle: Handle, table: Table, rows: Rows, *, first: _Tell | None = None, then: _Tell | None = None
+) -> tuple[int, int]:
+    """Write *rows* in one transaction and return how many were inserted and how many replaced.
+
+    Args:
+        handle: Where.
+        table: The table.
+        rows: The rows, finished.
+        first: What else to do in the transaction, before; a transaction may be run again after a conflict.
+        then: What else to do in it, behind.
+    """
 
     async def work(session: Session) -> tuple[int, int]:
         check_writable(table, session.server)
         _check_fits(table, rows)
+        if first is not None:
+            await first(session, rows)
         new, changed = (range(len(rows)), ()) if rows.made else await _sort_out(session, table, rows)
         # First all that is new, then all that is there, each in the order of the keys: no two writers can
         # then wait for each other.
@@ -168,10 +200,19 @@ async def _write(handle: Handle, table: Table, rows: Rows) -> tuple[int, int]:
         updated = 0
         for part in _parts(existing, _STATEMENT_ROWS):
             updated += await session.execute(dml.upsert(table, part, session.dialect))
+        if then is not None:
+            await then(session, rows)
         return len(new) - len(again), updated
 
-    # Without a key nothing would stop a second try from writing again what the first one has committed.
-    return await handle.transaction(work, repeat=bool(table.key))
+    try:
+        # Without a key nothing would stop a second try from writing again what the first one has committed.
+        return await handle.transaction(work, repeat=bool(table.key))
+    except DatabaseError as error:
+        if table.metadata_columns and isinstance(error.__cause__, pg.DataError):
+            ids = rows.columns["id"]
+            msg = f"the metadata of one of the records {ids[0]!r} to {ids[-1]!r} does not fit its column: {error}"
+            raise RecordError(msg) from error
+        raise
 
 
 async def _sort_out(session: Session, table: Table, rows: Rows) -> tuple[Sequence[int], Sequence[int]]:
@@ -207,7 +248,8 @@ def _refuse_takeover(table: Table, stored: Mapping[tuple[Any, str], Any], keys: 
 
 async def _insert_new(session: Session, table: Table, rows: Rows) -> list[int]:
     """Write rows that were not there a moment ago; return the positions of those that are there by now."""
-    if len(rows) >= _COPY_ROWS and session.dialect.wire is Wire.BINARY:
+    # COPY converts nothing: it is for metadata that is all in one column of type jsonb.
+    if len(rows) >= _COPY_ROWS and session.dialect.wire is Wire.BINARY and table.is_plain:
         names = [getattr(table.columns, logical) for logical in rows.columns]
         try:
             async with session.transaction():

@@ -38,9 +38,6 @@ def open_collection(
     Raises:
         ConfigError: A handle was given together with a URL or a client, or both of those.
     """
-    if url is not None and client is not None:
-        msg = "pass either url or client, not both"
-        raise ConfigError(msg)
     if isinstance(collection, AsyncCollection | Collection):
         if url is not None or client is not None:
             msg = "a collection that is open already needs neither url nor client"
@@ -50,10 +47,21 @@ def open_collection(
     if not isinstance(collection, str | CollectionConfig):
         msg = f"collection must be a name, a CollectionConfig or a collection, not {type(collection).__name__}"
         raise ConfigError(msg)
-    made: AsyncClient | None = None
-    if client is None:
-        client = made = AsyncClient(url)
-    elif isinstance(client, Client):
-        client = client.asynchronous
-    opened = client.collection(collection, domain=DEFAULT_DOMAIN if domain is None else domain)
-    return Collection(opened), made
+    opened, made = open_client(url, client)
+    bound = opened.collection(collection, domain=DEFAULT_DOMAIN if domain is None else domain)
+    return Collection(bound), made
+
+
+def open_client(url: str | None, client: ClientLike | None) -> tuple[AsyncClient, AsyncClient | None]:
+    """Return the client, and once more where it was made here and is to be closed by whoever has it.
+
+    Raises:
+        ConfigError: Both a URL and a client were given.
+    """
+    if url is not None and client is not None:
+        msg = "pass either url or client, not both"
+        raise ConfigError(msg)
+    if client is not None:
+        return client.asynchronous if isinstance(client, Client) else client, None
+    made = AsyncClient(url)
+    return made, made

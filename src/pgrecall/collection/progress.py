@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from pgrecall.build import IndexProgress
 from pgrecall.errors import ConfigError, PGRecallError
@@ -14,7 +14,6 @@ from pgrecall.postgres import statistics
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from pgrecall.build import ProgressLike
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
     from pgrecall.postgres.statistics import BuildState
@@ -148,7 +147,23 @@ def fraction(state: BuildState, method: str) -> float | None:
     return first + share * (last - first)
 
 
-def listener(progress: ProgressLike) -> AbstractContextManager[Listener | None]:
+class Showable(Protocol):
+    """What a progress bar shows."""
+
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def phase(self) -> str: ...  # noqa: D102
+    @property
+    def fraction(self) -> float | None: ...  # noqa: D102
+
+
+P = TypeVar("P", bound=Showable)
+
+
+def listener(
+    progress: Callable[[P], object] | bool | None,  # noqa: FBT001 - as callers give it
+) -> AbstractContextManager[Callable[[P], object] | None]:
     """Return a context manager that gives whom to tell, if anyone.
 
     Raises:
@@ -170,12 +185,12 @@ def _nobody() -> Generator[None]:
 
 
 @contextmanager
-def _function(function: Listener) -> Generator[Listener]:
+def _function(function: Callable[[P], object]) -> Generator[Callable[[P], object]]:
     yield function
 
 
 @contextmanager
-def _bar() -> Generator[Listener]:
+def _bar() -> Generator[Callable[[Showable], object]]:
     try:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
     except ImportError as error:
@@ -191,11 +206,11 @@ def _bar() -> Generator[Listener]:
     with Progress(*columns) as bar:
         task = bar.add_task("", total=None, phase="")
 
-        def show(progress: IndexProgress) -> None:
+        def show(progress: Showable) -> None:
             total = None if progress.fraction is None else 1.0
             bar.update(
                 task,
-                description=progress.index,
+                description=progress.title,
                 total=total,
                 completed=progress.fraction or 0.0,
                 phase=progress.phase,

@@ -84,6 +84,9 @@ def _check(table: Table, wanted: Sequence[PromotedField]) -> None:
     if table.columns.metadata is None:
         msg = f"{table.qualified_name} has no metadata column that fields could be promoted from"
         raise SchemaError(msg)
+    if not table.is_plain:
+        msg = f"{table.qualified_name} does not have all metadata in a column of type jsonb, as promoted fields need it"
+        raise SchemaError(msg)
     if table.partitioned:
         msg = f"{table.qualified_name} is partitioned: its fields can only be promoted when it is made"
         raise SchemaError(msg)

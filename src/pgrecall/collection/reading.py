@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError, RecordError, SchemaError
 from pgrecall.filters import parse
-from pgrecall.metadata_types import restore
+from pgrecall.metadata_types import COLUMN_NOTES, restore
 from pgrecall.records import Match, Page, Record
 from pgrecall.rows import check_id
 from pgrecall.rows.values import content
@@ -38,10 +38,19 @@ async def get(handle: Handle, ids: Sequence[str], extras: frozenset[str]) -> lis
         if table is None:
             return [None] * len(ids)
         wanted = checked_ids(ids, table)
-        _check_one_domain(handle.scope, table, "get")
+        check_one_domain(handle.scope, table, "get")
         rows = await session.fetch(select.by_ids(handle.selection(session, table), wanted, extras))
         found = {row[_ID]: as_record(row, table, session.dialect, handle.scope.domain) for row in rows}
         return [found.get(row_id) for row_id in wanted]
+
+    return await handle.run(work)
+
+
+async def exists(handle: Handle) -> bool:
+    """See `AsyncCollection.exists`."""
+
+    async def work(session: Session) -> bool:
+        return await handle.table(session) is not None
 
     return await handle.run(work)
 
@@ -66,7 +75,7 @@ async def neighbours(
         if table.columns.document_id is None or table.columns.chunk_index is None:
             msg = f"{table.qualified_name} has no columns for document_id and chunk_index, so chunks have no neighbours"
             raise SchemaError(msg)
-        _check_one_domain(handle.scope, table, "neighbours")
+        check_one_domain(handle.scope, table, "neighbours")
         statement = select.around(handle.selection(session, table, parsed), places, extras)
         rows = await session.fetch(statement)
         found = [as_record(row, table, session.dialect, handle.scope.domain) for row in rows]
@@ -95,7 +104,8 @@ def _around(chunk: Match | Record, window: int, found: Sequence[Record]) -> list
     ]
 
 
-def _check_one_domain(scope: Scope, table: Table, verb: str) -> None:
+def check_one_domain(scope: Scope, table: Table, verb: str) -> None:
+    """Raise `ConfigError` where *scope* holds many domains, in which ids mean nothing by themselves."""
     if scope.is_everything and table.columns.domain_id is not None:
         msg = f"the same id can be in many domains: {verb}() needs a handle of one domain"
         raise ConfigError(msg)
@@ -123,20 +133,25 @@ async def page(
         if not table.key:
             msg = f"{table.qualified_name} has no unique key, so its rows have no order to be listed in"
             raise SchemaError(msg)
-        everywhere = handle.scope.is_everything and table.columns.domain_id in table.key
+        everywhere = _is_everywhere(handle.scope, table)
         start = _start(after, everywhere=everywhere, table=table)
         statement = select.page(
             handle.selection(session, table, parsed), limit=limit + 1, after=start, prefix=prefix, extras=extras
         )
         rows = await session.fetch(statement)
         records = [as_record(row, table, session.dialect, handle.scope.domain) for row in rows[:limit]]
-        following = None
-        if len(rows) > limit:
-            last = records[-1]
-            following = json.dumps([last.domain_id, last.id]) if everywhere else last.id
-        return Page(records, following)
+        return Page(records, cursor(records[-1], handle.scope, table) if len(rows) > limit else None)
 
     return await handle.run(work)
+
+
+def cursor(record: Record, scope: Scope, table: Table | None) -> str | None:
+    """Return what begins a page behind *record*."""
+    return json.dumps([record.domain_id, record.id]) if table and _is_everywhere(scope, table) else record.id
+
+
+def _is_everywhere(scope: Scope, table: Table) -> bool:
+    return scope.is_everything and table.columns.domain_id in table.key
 
 
 async def count(handle: Handle, filter: Filter | Mapping[str, Any] | None) -> int:
@@ -176,7 +191,7 @@ def as_record(row: Any, table: Table, dialect: Dialect, domain: str | None) -> R
     return Record(
         id=row[_ID],
         content=row[_CONTENT],
-        metadata=_metadata(row[_METADATA], row[_TYPES], dialect),
+        metadata=_metadata(row[_METADATA], row[_TYPES], table, dialect),
         document_id=row[_DOCUMENT],
         chunk_index=row[_CHUNK],
         domain_id=row[_DOMAIN] if domain is None else domain,
@@ -202,7 +217,7 @@ def as_matches(rows: Sequence[Any], table: Table, dialect: Dialect, domain: str 
                 score(distance),
                 distance,
                 content,
-                _metadata(metadata, types, dialect),
+                _metadata(metadata, types, table, dialect),
                 document,
                 chunk,
                 row_domain if domain is None else domain,
@@ -214,8 +229,12 @@ def as_matches(rows: Sequence[Any], table: Table, dialect: Dialect, domain: str 
     return matches
 
 
-def _metadata(value: Any, types: Any, dialect: Dialect) -> dict[str, Any]:
-    metadata = dialect.read_json(value) or {}
+def _metadata(value: Any, types: Any, table: Table, dialect: Dialect) -> dict[str, Any]:
+    metadata = dialect.read_json(value)
+    if not isinstance(metadata, dict):
+        metadata = dict[str, Any]()  # NULL; and others may have stored a list, or a null of JSON
+    if table.metadata_columns:
+        restore(metadata, {column.name: COLUMN_NOTES.get(column.type) for column in table.metadata_columns})
     return metadata if types is None else restore(metadata, dialect.read_json(types))
 
 

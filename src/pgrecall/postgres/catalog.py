@@ -13,6 +13,7 @@ from pgrecall.postgres.description import Description
 from pgrecall.sql.compose import Statement
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.promoted import TRIGGER, longest_ids, noted
+from pgrecall.table import TableColumn
 
 if TYPE_CHECKING:
     from pgrecall.config import CollectionConfig
@@ -30,10 +31,12 @@ SELECT jsonb_build_object(
   'writable', has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
               AND has_table_privilege(c.oid, 'DELETE'),
   'columns', (SELECT jsonb_agg(jsonb_build_object(
-      'name', a.attname, 'type', t.typname, 'sql', format_type(a.atttypid, NULL), 'modifier', a.atttypmod,
+      'name', a.attname, 'type', t.typname, 'type_schema', s.nspname,
+      'sql', format_type(a.atttypid, NULL), 'modifier', a.atttypmod,
       'nullable', NOT a.attnotnull, 'filled', a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '',
+      'generated', a.attidentity = 'a' OR a.attgenerated <> '',
       'comment', col_description(c.oid, a.attnum)))
-    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace s ON s.oid = t.typnamespace
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   'keys', (SELECT jsonb_agg(jsonb_build_object('primary', i.indisprimary, 'columns', (
       SELECT jsonb_agg(a.attname) FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k
@@ -54,6 +57,18 @@ SELECT jsonb_build_object(
 )::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')
+"""
+_COLUMNS: Final = """
+SELECT a.attname AS name, NOT a.attnotnull AS nullable,
+       CASE WHEN t.typname IN ('vector', 'halfvec', 'sparsevec') THEN t.typname
+            ELSE format_type(a.atttypid, NULL) END AS type,
+       a.attidentity = 'a' OR a.attgenerated <> '' AS generated,
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey))
+         AS primary_key
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_type t ON t.oid = a.atttypid  -- by format_type, pgvector's types would have their schema
+WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
 """
 _DERIVING: Final = """
 SELECT p.proname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid
@@ -112,6 +127,11 @@ async def read_table(session: Session, config: CollectionConfig) -> Table | None
         msg = f"role {user!r} may not read {name}; it needs: GRANT SELECT ON {name} TO {user}"
         raise PermissionDenied(msg)
     return Description(config, facts, session.dialect.vector_schema).table()
+
+
+async def columns(session: Session, schema: str, name: str) -> list[TableColumn]:
+    """Return the columns of any table, in their order; none where there is no such table."""
+    return [TableColumn(**dict(row)) for row in await session.fetch(Statement(_COLUMNS, (schema, name)))]
 
 
 async def list_collections(session: Session, schema: str) -> list[str]:

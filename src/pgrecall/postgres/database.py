@@ -18,6 +18,7 @@ from pgrecall.sql.dialect import Dialect, Wire
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
+    from pgrecall.postgres.address import Address
     from pgrecall.table import Server
 
 T = TypeVar("T")
@@ -30,6 +31,11 @@ class Source(Protocol):
 
     repeatable: bool
     """Whether an operation that failed may be run again on another connection."""
+
+    @property
+    def address(self) -> Address | None:
+        """Where the sessions lead, as far as that is known."""
+        ...
 
     def session(self) -> AbstractAsyncContextManager[Session]:
         """Return a context manager that gives a `Session`."""
@@ -54,6 +60,11 @@ class Database:
     def lent(self) -> bool:
         """Whether it works on connections of the caller's, whose transactions are the caller's too."""
         return not self._source.repeatable
+
+    def leads_where(self, other: Database) -> bool:
+        """Whether *other* is known to be the same database, if through connections of its own."""
+        address = self._source.address
+        return self is other or (address is not None and address == other._source.address)
 
     async def run(self, work: Callable[[Session], Awaitable[T]], *, may_repeat: Callable[[], bool] = _always) -> T:
         """Return what *work* returns, given a session.
@@ -135,6 +146,7 @@ class LentSource:
     """Sessions on a connection, or a pool, of the caller's."""
 
     repeatable = False
+    address = None
 
     def __init__(self, lent: asyncpg.Connection | asyncpg.Pool) -> None:
         _check_lent(lent)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall import jsonb
-from pgrecall.config import CODE_COLUMN, CollectionConfig, Columns
+from pgrecall.config import CODE_COLUMN, LOGICAL_COLUMNS, CollectionConfig, Columns
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import DimensionMismatch, SchemaError
 from pgrecall.filters import Equals, Key
@@ -15,22 +15,25 @@ from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.dml import ADOPTABLE_ID_TYPES
-from pgrecall.table import FieldIndex, Table, VectorIndex
+from pgrecall.table import FieldIndex, MetadataColumn, Table, VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _COLUMN_TYPES: Final = {
-    "domain_id": ("text", "character varying"),
+    "domain_id": ("text", "character varying", "uuid"),
     "document_id": ("text", "character varying"),
     "chunk_index": ("integer", "bigint", "smallint"),
     "content": ("text", "character varying"),
-    "metadata": ("jsonb",),
+    "metadata": ("jsonb", "json"),
     "metadata_types": ("jsonb",),
     "created_at": ("timestamp with time zone",),
     "content_hash": ("bytea",),
     "envelope": ("jsonb",),
 }
+_OF_LIMITED_LENGTH: Final = ("character varying", "character")
+# A type's modifier is the length with that of a header, which is no longer stored.
+_LENGTH_HEADER: Final = 4
 _TUNABLE: Final = ("ef_search", "probes")
 # How PostgreSQL prints the expressions that our own indexes are on, and their conditions.
 _NAME: Final = r'(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
@@ -68,6 +71,7 @@ class Description:
         """
         columns = self._present()
         self._check_types(columns)
+        metadata_columns = self._metadata_columns(columns)
         vector_type, dimensions = self._embedding(columns)
         if self._faults:
             msg = f"table {self._config.schema}.{self._config.name} does not fit: {'; '.join(self._faults)}"
@@ -76,7 +80,7 @@ class Description:
         fields = self._fields()
         code = self._code()
         key = self._key(columns)
-        written = set(columns.mapping().values())
+        written = {*columns.mapping().values(), *columns.metadata_columns}
         return Table(
             schema=self._config.schema,
             name=self._config.name,
@@ -105,13 +109,42 @@ class Description:
             all_visible=min(1.0, self._facts["visible"] / max(self._facts["pages"], 1)),
             partitioned=self._facts["partitioned"],
             tuned=tuple((name, self._settings[name]) for name in _TUNABLE if name in self._settings),
+            domain_type=self._type_of(columns.domain_id, "text"),
+            metadata_type=self._type_of(columns.metadata, "jsonb"),
+            metadata_nullable=columns.metadata is not None and self._columns[columns.metadata]["nullable"],
+            metadata_columns=metadata_columns,
+            sized=self._columns[columns.embedding]["modifier"] > 0,
         )
+
+    def _type_of(self, column: str | None, absent: str) -> str:
+        return absent if column is None else self._columns[column]["sql"]
+
+    def _metadata_columns(self, columns: Columns) -> tuple[MetadataColumn, ...]:
+        found: list[MetadataColumn] = []
+        for name in columns.metadata_columns:
+            column = self._columns.get(name)
+            if column is None:
+                self._faults.append(f"there is no metadata column {name!r}; its columns are {sorted(self._columns)}")
+            elif column["generated"]:
+                self._faults.append(f"column {name!r} is generated, so no metadata can be written to it")
+            else:
+                limited = column["sql"] in _OF_LIMITED_LENGTH and column["modifier"] > _LENGTH_HEADER
+                found.append(
+                    MetadataColumn(
+                        name=name,
+                        type=column["sql"],
+                        type_name=(column["type_schema"], column["type"]),
+                        limit=column["modifier"] - _LENGTH_HEADER if limited else None,
+                        nullable=column["nullable"],
+                    )
+                )
+        return tuple(found)
 
     def _present(self) -> Columns:
         """Return the mapping without the default names that the table lacks."""
         wanted, defaults = self._config.columns, Columns()
         missing: dict[str, None] = {}
-        for logical in (f.name for f in fields(Columns)):
+        for logical in LOGICAL_COLUMNS:
             name = getattr(wanted, logical)
             if name is None or name in self._columns:
                 continue

@@ -32,13 +32,13 @@ def prepare(batch: RecordBatch, table: Table, scope: Scope) -> tuple[Rows, list[
             for which the table has no column, or names a domain outside of *scope*.
         DimensionMismatch: An embedding has another length than the table's column.
     """
-    reader = Reader(table, batch.ids, len(batch))
+    reader = Reader(table, batch.ids, len(batch), batch.optional)
     columns: dict[str, list[Any]] = {"id": reader.ids()}
     columns |= reader.domains(scope, batch.domain_ids)
     columns |= reader.column("document_id", batch.document_ids, text)
     columns |= reader.column("chunk_index", batch.chunk_indexes, chunk_index)
     columns |= reader.column("content", batch.contents, content)
-    columns |= reader.column("metadata", batch.metadatas, json_object, absent=b"{}")
+    columns |= reader.metadata(batch.metadatas)
     columns |= reader.types(batch.metadatas)
     columns |= reader.column("envelope", batch.envelopes, json_object)
     columns |= reader.created(batch.created_ats)
@@ -74,7 +74,7 @@ def prepare_changes(
     if contents is not None:
         columns |= reader.column("content", contents, content)
     if metadatas is not None:
-        columns |= reader.column("metadata", metadatas, json_object, absent=b"{}")
+        columns |= reader.metadata(metadatas, merged=merge)
         columns |= reader.types(metadatas, merged=merge)
     if embeddings is not None:
         matrix = as_matrix(embeddings, table.dimensions, table.vector_type, table.distance, reader.describe)

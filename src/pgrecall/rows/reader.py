@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall import jsonb
-from pgrecall.errors import ConfigError, RecordError
+from pgrecall.errors import ConfigError, RecordError, SchemaError
 from pgrecall.metadata_types import describe
-from pgrecall.rows.values import all_plain, are_plain_ids, check_id, content, time
+from pgrecall.rows.metadata import check_keys
+from pgrecall.rows.values import all_plain, are_plain_ids, check_id, content, json_object, time
 from pgrecall.scope import Scope
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ _MADE_TYPES: Final = frozenset({"text", "character varying", "uuid"})
 class Reader:
     """Reads the columns of one batch, and names the record in every error."""
 
-    def __init__(self, table: Table, ids: Sequence[str | None] | None, count: int) -> None:
+    def __init__(
+        self, table: Table, ids: Sequence[str | None] | None, count: int, optional: frozenset[str] = frozenset()
+    ) -> None:
         self._table = table
         self._ids = ids
         self._count = count
+        self._optional = optional
 
     def describe(self, position: int) -> str:
         """Return how a message names the record at *position*."""
@@ -65,18 +69,21 @@ class Reader:
                 if value is not None and value != scope.domain:
                     msg = f"belongs to domain {value!r}, but this collection is bound to {scope}"
                     raise ValueError(msg)
-                return scope.domain
+                return own
             if value is None:
                 msg = "is missing: through a handle of all domains each record needs one of its own"
                 raise ValueError(msg)
             try:
-                return str(Scope.of(value).domain)  # pyright: ignore[reportArgumentType] - checked there
-            except ConfigError as error:
+                one = Scope.of(value)  # pyright: ignore[reportArgumentType] - checked there
+                self._table.check_scope(one)
+            except (ConfigError, SchemaError) as error:
                 raise ValueError(str(error)) from None
+            return self._table.stored_domain(str(one.domain))
 
         self._table.check_scope(scope)
+        own = "" if scope.domain is None else self._table.stored_domain(scope.domain)
         if given is None and scope.domain is not None:
-            found = [scope.domain] * self._count
+            found = [own] * self._count
         else:
             found = self._read("domain_id", given or [None] * self._count, domain)
         return {} if self._table.columns.domain_id is None else {"domain_id": found}
@@ -87,7 +94,7 @@ class Reader:
         """Return the encoded column, or nothing where neither the table nor a record has it."""
         if getattr(self._table.columns, name) is None:
             for position, value in enumerate(values or ()):
-                if value is not None and value != {}:
+                if value is not None and value != {} and name not in self._optional:
                     msg = (
                         f"{self.describe(position)} has {name}, but {self._table.qualified_name} has no column for it; "
                         "add one or map it with Columns"
@@ -99,6 +106,26 @@ class Reader:
         if encode is content and all_plain(values):
             return {name: list(values)}
         return {name: self._read(name, values, lambda value: absent if value is None else encode(value))}
+
+    def metadata(
+        self, metadatas: Sequence[Mapping[str, Any] | None] | None, *, merged: bool = False
+    ) -> dict[str, list[Any]]:
+        """Return the metadata as JSON, its keys checked against the columns that the table has for them.
+
+        Args:
+            metadatas: The metadata.
+            merged: Whether it is merged into what is there, so that it need not be complete.
+        """
+        table = self._table
+        if not table.metadata_columns:
+            return self.column("metadata", metadatas, json_object, absent=b"{}")
+
+        def one(value: object) -> bytes:
+            encoded = json_object({} if value is None else value)
+            check_keys(value or {}, table, complete=not merged)  # pyright: ignore[reportArgumentType] - a mapping, by now
+            return encoded
+
+        return {"metadata": self._read("metadata", metadatas or [None] * self._count, one)}
 
     def types(
         self, metadatas: Sequence[Mapping[str, Any] | None] | None, *, merged: bool = False

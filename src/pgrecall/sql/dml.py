@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
+from pgrecall.sql import metadata_writes
 from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Param, Statement
+from pgrecall.sql.domains import domain_text, domain_value, domain_values
+from pgrecall.sql.metadata import merged
 from pgrecall.sql.where import conditions, where
 
 if TYPE_CHECKING:
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
     from pgrecall.table import Table
 
 _ARRAY_TYPES: Final[Mapping[str, LiteralString]] = {
-    "domain_id": "text[]",
     "document_id": "text[]",
     "chunk_index": "integer[]",
     "content": "text[]",
@@ -56,7 +58,6 @@ def existing(table: Table, rows: Rows) -> Statement:
     key is the id alone, rows of other domains are found too.
     """
     columns = table.columns
-    domain = SQL("NULL::text") if columns.domain_id is None else Identifier(columns.domain_id)
     stored = SQL("NULL::bytea") if columns.content_hash is None else Identifier(columns.content_hash)
     parts: list[Composable] = [
         SQL("{id} = ANY({ids})").format(id=Identifier(columns.id), ids=ids_array(rows.columns["id"], table))
@@ -65,12 +66,14 @@ def existing(table: Table, rows: Rows) -> Statement:
         domains = sorted(set(rows.columns["domain_id"]))
         parts.append(
             SQL("{domain} = ANY({domains})").format(
-                domain=Identifier(columns.domain_id), domains=Param(domains, "text[]")
+                domain=Identifier(columns.domain_id), domains=domain_values(table, domains)
             )
         )
     return (
         SQL("SELECT {id}::text, {domain}, {hash} FROM {table} {where}")
-        .format(id=Identifier(columns.id), domain=domain, hash=stored, table=_name(table), where=where(parts))
+        .format(
+            id=Identifier(columns.id), domain=domain_text(table), hash=stored, table=_name(table), where=where(parts)
+        )
         .compile()
     )
 
@@ -81,7 +84,11 @@ def upsert(table: Table, rows: Rows, dialect: Dialect) -> Statement:
     Rows whose content hash is the same are left alone, and so are rows that belong to another domain
     although the key is the id alone.
     """
-    changed = [getattr(table.columns, logical) for logical in rows.columns if logical not in _KEPT]
+    replaced = [logical for logical in rows.columns if logical not in _KEPT]
+    if table.metadata_columns:
+        changed = list(metadata_writes.filled(table, replaced))
+    else:
+        changed = [getattr(table.columns, logical) for logical in replaced]
     conflict = SQL("ON CONFLICT ({key}) DO UPDATE SET {assignments} {where}").format(
         key=SQL(", ").join(Identifier(name) for name in table.key),
         assignments=SQL(", ").join(SQL("{c} = EXCLUDED.{c}").format(c=Identifier(name)) for name in changed),
@@ -95,9 +102,8 @@ def insert_missing(table: Table, rows: Rows, dialect: Dialect) -> Statement:
 
     Its rows are those that were inserted: id as text, domain (NULL where the table has none).
     """
-    domain = SQL("NULL::text") if table.columns.domain_id is None else Identifier(table.columns.domain_id)
     ending = SQL("ON CONFLICT DO NOTHING RETURNING {id}::text, {domain}").format(
-        id=Identifier(table.columns.id), domain=domain
+        id=Identifier(table.columns.id), domain=domain_text(table)
     )
     return _insert(table, rows, dialect, ending).compile()
 
@@ -112,39 +118,35 @@ def update(selection: Selection, columns: Mapping[str, Sequence[Any]], *, merge:
     """
     table, scope, dialect = selection.table, selection.scope, selection.dialect
     table.check_scope(scope)
-    names = {logical: Identifier(getattr(table.columns, logical)) for logical in columns}
-    assignments: list[Composable] = []
-    for logical, name in names.items():
-        if logical == "id":
-            continue
-        new: Composable = SQL("new.{c}").format(c=name)
-        if logical == "metadata" and merge:
-            new = SQL("COALESCE(stored.{c}, {empty}) || new.{c}").format(c=name, empty=SQL("'{}'"))
-        elif logical == "metadata_types" and merge:
-            # A key whose new value needs no note brings a null, which takes the old note away.
-            new = SQL(
-                "NULLIF(jsonb_strip_nulls(COALESCE(stored.{c}, {empty}) || COALESCE(new.{c}, {empty})), {empty})"
-            ).format(c=name, empty=SQL("'{}'::jsonb"))
-        assignments.append(SQL("{c} = {new}").format(c=name, new=new))
+    values = [_array(logical, values, table, dialect) for logical, values in columns.items()]
+    row_id = Identifier(table.columns.id)
+    if table.metadata_columns:
+        source = metadata_writes.source(table, list(columns), values)
+        new = metadata_writes.changed(table, list(columns), merge=merge)
+        assignments: list[Composable] = [
+            SQL("{c} = {new}").format(c=Identifier(name), new=value) for name, value in new.items()
+        ]
+        same = SQL("stored.{id} = new.id").format(id=row_id)
+    else:
+        names = {logical: Identifier(getattr(table.columns, logical)) for logical in columns}
+        source = SQL("unnest({values}) AS new({names})").format(
+            values=SQL(", ").join(values), names=SQL(", ").join(names.values())
+        )
+        assignments = _assignments(table, names, merge=merge)
+        same = SQL("stored.{id} = new.{id}").format(id=row_id)
     if table.columns.content_hash is not None:
         # The hash was of the whole row; without it the next upsert writes the row again.
         assignments.append(SQL("{c} = NULL").format(c=Identifier(table.columns.content_hash)))
-    parts: list[Composable] = [SQL("stored.{id} = new.{id}").format(id=names["id"])]
+    parts: list[Composable] = [same]
     if scope.domain is not None and table.columns.domain_id is not None:
         parts.append(
             SQL("stored.{c} = {domain}").format(
-                c=Identifier(table.columns.domain_id), domain=Param(scope.domain, "text")
+                c=Identifier(table.columns.domain_id), domain=domain_value(table, scope.domain)
             )
         )
     return (
-        SQL("UPDATE {table} AS stored SET {assignments} FROM unnest({values}) AS new({names}) {where}")
-        .format(
-            table=_name(table),
-            assignments=SQL(", ").join(assignments),
-            values=SQL(", ").join(_array(logical, values, table, dialect) for logical, values in columns.items()),
-            names=SQL(", ").join(names.values()),
-            where=where(parts),
-        )
+        SQL("UPDATE {table} AS stored SET {assignments} FROM {source} {where}")
+        .format(table=_name(table), assignments=SQL(", ").join(assignments), source=source, where=where(parts))
         .compile()
     )
 
@@ -197,7 +199,7 @@ def sample_rows(selection: Selection, limit: int, percent: float | None) -> Stat
         percent: Share of the table's pages to draw from; `None` for all of them.
     """
     table = selection.table
-    embedding, domain = Identifier(table.columns.embedding), table.columns.domain_id
+    embedding = Identifier(table.columns.embedding)
     pages: Composable = SQL("")
     if percent is not None:
         pages = SQL("TABLESAMPLE SYSTEM ({percent})").format(percent=Param(percent, "real"))
@@ -206,7 +208,7 @@ def sample_rows(selection: Selection, limit: int, percent: float | None) -> Stat
             "SELECT {id}::text, {domain}, {values} FROM {table} {pages} {where} ORDER BY random() LIMIT {limit}"
         ).format(
             id=Identifier(table.columns.id),
-            domain=SQL("NULL::text") if domain is None else Identifier(domain),
+            domain=domain_text(table),
             values=selection.dialect.select(embedding),
             table=_name(table),
             pages=pages,
@@ -218,13 +220,12 @@ def sample_rows(selection: Selection, limit: int, percent: float | None) -> Stat
 
 def count_by_domain(selection: Selection) -> Statement:
     """Return the statement that counts the rows of each domain."""
-    domain = (
-        SQL("'default'") if selection.table.columns.domain_id is None else Identifier(selection.table.columns.domain_id)
-    )
+    table = selection.table
+    domain = SQL("'default'") if table.columns.domain_id is None else domain_text(table)
     parts = conditions(selection)
     return (
         SQL("SELECT {domain}, count(*) FROM {table} {where} GROUP BY 1 ORDER BY 1")
-        .format(domain=domain, table=_name(selection.table), where=where(parts))
+        .format(domain=domain, table=_name(table), where=where(parts))
         .compile()
     )
 
@@ -234,17 +235,44 @@ def explain(statement: Statement) -> Statement:
     return Statement("EXPLAIN " + statement.text, statement.args)
 
 
+def _assignments(table: Table, names: Mapping[str, Identifier], *, merge: bool) -> list[Composable]:
+    """Return what an update of the columns *names* sets, where the metadata is in one column."""
+    assignments: list[Composable] = []
+    for logical, name in names.items():
+        if logical == "id":
+            continue
+        new: Composable = SQL("new.{c}").format(c=name)
+        if logical == "metadata" and merge:
+            new = merged(table, new)
+        elif logical == "metadata_types" and merge:
+            # A key whose new value needs no note brings a null, which takes the old note away.
+            new = SQL(
+                "NULLIF(jsonb_strip_nulls(COALESCE(stored.{c}, {empty}) || COALESCE(new.{c}, {empty})), {empty})"
+            ).format(c=name, empty=SQL("'{}'::jsonb"))
+        assignments.append(SQL("{c} = {new}").format(c=name, new=new))
+    return assignments
+
+
 def _insert(table: Table, rows: Rows, dialect: Dialect, ending: Composable) -> Composable:
-    names = [Identifier(getattr(table.columns, logical)) for logical in rows.columns]
-    values = [_array(logical, values, table, dialect) for logical, values in rows.columns.items()]
-    return SQL("INSERT INTO {table} AS stored ({columns}) SELECT * FROM unnest({values}) {ending}").format(
-        table=_name(table), columns=SQL(", ").join(names), values=SQL(", ").join(values), ending=ending
+    logical = list(rows.columns)
+    values = [_array(name, values, table, dialect) for name, values in rows.columns.items()]
+    if table.metadata_columns:
+        filled = metadata_writes.filled(table, logical)
+        names = [Identifier(name) for name in filled]
+        selected, source = SQL(", ").join(filled.values()), metadata_writes.source(table, logical, values)
+    else:
+        names = [Identifier(getattr(table.columns, name)) for name in logical]
+        selected, source = SQL("*"), SQL("unnest({values})").format(values=SQL(", ").join(values))
+    return SQL("INSERT INTO {table} AS stored ({columns}) SELECT {selected} FROM {source} {ending}").format(
+        table=_name(table), columns=SQL(", ").join(names), selected=selected, source=source, ending=ending
     )
 
 
 def _array(logical: str, values: Sequence[Any], table: Table, dialect: Dialect) -> Composable:
     if logical == "id":
         return ids_array(values, table)
+    if logical == "domain_id":
+        return domain_values(table, values)
     if logical == "embedding":
         return dialect.embeddings(values, table.vector_type)
     if logical in _JSON_COLUMNS:

@@ -107,9 +107,9 @@ def is_indexed(table: Table, filter: Filter) -> bool:
         return True
     match filter:
         case Equals(field=Key(), json=json):
-            return json != b"null"
+            return table.is_plain and json != b"null"
         case In(field=Key(), jsons=jsons):
-            return len(jsons) <= FEW and b"null" not in jsons
+            return table.is_plain and len(jsons) <= FEW and b"null" not in jsons
         case Equals(field=column) | In(field=column):
             return str(column) in ("$id", "$document_id")
         case Matches(field=Column(name="content")):

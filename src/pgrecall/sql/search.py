@@ -107,7 +107,8 @@ class _Shape:
         parts = self._conditions
         if max_distance is not None:
             limit = Param(max_distance, "float8")
-            parts = [*parts, SQL("{distance} <= {limit}").format(distance=self._distance, limit=limit)]
+            near = SQL("{distance} <= {limit}").format(distance=self._distance, limit=limit)
+            parts = [*parts, near] if self._table.sized else [self._after(parts, near)]
         if self._table.embedding_nullable:
             parts = [*parts, SQL("{c} IS NOT NULL").format(c=self._embedding)]
         order = SQL("({distance}) + 0").format(distance=self._distance)
@@ -129,6 +130,14 @@ class _Shape:
             k=Integer(self._plan.k),
             columns=self._columns,
         )
+
+    def _after(self, parts: list[Composable], condition: Composable) -> Composable:
+        """Return *parts*, and then *condition*, which fails on rows of other dimensions that they keep out.
+
+        Conditions that are joined with AND are evaluated in any order.
+        """
+        first = SQL(" AND ").join([*parts, SQL("{c} IS NOT NULL").format(c=self._embedding)])
+        return SQL("CASE WHEN {first} THEN {then} ELSE false END").format(first=first, then=condition)
 
     def scan(self) -> Composable:
         """Return a scan of a vector index, and where that is not in the right order, the best of it."""

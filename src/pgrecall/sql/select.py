@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Param, Statement
 from pgrecall.sql.dml import id_type, ids_array
+from pgrecall.sql.domains import domain_text, domain_value
+from pgrecall.sql.metadata import metadata_object
 from pgrecall.sql.where import conditions, where
 
 if TYPE_CHECKING:
@@ -30,25 +32,24 @@ ROW = (
 def projection(selection: Selection, extras: frozenset[str]) -> Composable:
     """Return the columns of `ROW`; those that the table lacks, or nobody asked for, are NULL."""
     table, columns = selection.table, selection.table.columns
-    wanted: dict[str, str | None] = {name: getattr(columns, name) for name in ROW}
-    if not selection.scope.is_everything:
-        wanted["domain_id"] = None
+    wanted: dict[str, Composable | None] = {
+        name: None if (column := getattr(columns, name)) is None else Identifier(column) for name in ROW
+    }
+    wanted["metadata"] = metadata_object(table)
+    wanted["domain_id"] = domain_text(table) if selection.scope.is_everything and columns.domain_id else None
     for extra in ("embedding", "envelope"):
         if extra not in extras:
             wanted[extra] = None
     parts: list[Composable] = []
     for name in ROW:
-        column = wanted[name]
-        if column is None:
-            parts.append(SQL("NULL AS {alias}").format(alias=Identifier(name)))
+        value = wanted[name]
+        if value is None:
+            value = SQL("NULL")
         elif name == "id" and table.id_type != "text":
-            parts.append(SQL("{c}::text AS {alias}").format(c=Identifier(column), alias=Identifier(name)))
+            value = SQL("{c}::text").format(c=value)
         elif name in ("metadata", "metadata_types", "embedding", "envelope"):
-            parts.append(
-                SQL("{c} AS {alias}").format(c=selection.dialect.select(Identifier(column)), alias=Identifier(name))
-            )
-        else:
-            parts.append(SQL("{c} AS {alias}").format(c=Identifier(column), alias=Identifier(name)))
+            value = selection.dialect.select(value)
+        parts.append(SQL("{value} AS {alias}").format(value=value, alias=Identifier(name)))
     return SQL(", ").join(parts)
 
 
@@ -104,8 +105,8 @@ def page(
         order.insert(0, Identifier(table.schema, table.name, table.columns.domain_id))
     parts = conditions(selection)
     if after is not None:
-        values: list[Composable] = [Param(value, "text") for value in after]
-        values[-1] = SQL("{value}::{type}").format(value=values[-1], type=id_type(table))
+        values: list[Composable] = [domain_value(table, domain) for domain in after[:-1]]
+        values.append(SQL("{value}::{type}").format(value=Param(after[-1], "text"), type=id_type(table)))
         parts.append(SQL("({order}) > ({values})").format(order=SQL(", ").join(order), values=SQL(", ").join(values)))
     if prefix:
         parts.append(SQL("starts_with({id}::text, {prefix})").format(id=identifier, prefix=Param(prefix, "text")))

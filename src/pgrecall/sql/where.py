@@ -30,7 +30,10 @@ from pgrecall.filters.nodes import (
 from pgrecall.sql.columns import column_condition
 from pgrecall.sql.comparison import OPERATORS, matches
 from pgrecall.sql.compose import SQL, Composable, Identifier, Param
+from pgrecall.sql.domains import domain_value
 from pgrecall.sql.fields import FEW, field_condition
+from pgrecall.sql.metadata import place_of
+from pgrecall.sql.metadata_columns import metadata_column_condition
 
 if TYPE_CHECKING:
     from pgrecall.sql.dialect import Dialect
@@ -52,7 +55,7 @@ def conditions(selection: Selection) -> list[Composable]:
     found: list[Composable] = []
     if scope.domain is not None and table.columns.domain_id is not None:
         domain = Identifier(table.columns.domain_id)
-        found.append(SQL("{column} = {domain}").format(column=domain, domain=Param(scope.domain, "text")))
+        found.append(SQL("{column} = {domain}").format(column=domain, domain=domain_value(table, scope.domain)))
     if selection.filter is not None:
         found += _conjunction(table, selection.filter, selection.dialect)
     return found
@@ -85,6 +88,8 @@ def _condition(table: Table, node: Filter, dialect: Dialect) -> Composable:
             promoted = table.field(node.field)
             if promoted is not None and (condition := field_condition(promoted, node, dialect)) is not None:
                 return condition
+            if (condition := metadata_column_condition(table, node.field, node)) is not None:
+                return condition
             return _KeyConditions(table, node.field, dialect).of(node)
         case _:
             msg = f"{node!r} is not a filter"
@@ -101,15 +106,19 @@ class _KeyConditions:
     """Conditions on one key of the metadata."""
 
     def __init__(self, table: Table, key: Key, dialect: Dialect) -> None:
-        if table.columns.metadata is None:
+        place = place_of(table, key)
+        if place is None:
             msg = f"{table.qualified_name} has no metadata column, so the filter on {str(key)!r} cannot be answered"
             raise SchemaError(msg)
-        self._key = key
         self._dialect = dialect
-        self._metadata = Identifier(table.columns.metadata)
+        self._metadata, self._path = place
+        if not self._path:
+            self._value = self._metadata
+            self._text = SQL("({value} #>> '{empty}')").format(value=self._value, empty=SQL("{}"))
+            return
         # Step by step, because a path in one would take a name that is a number for a place in a list.
-        *steps, last = [Param(name, "text") for name in key.path]
-        parent: Composable = self._metadata
+        *steps, last = [Param(name, "text") for name in self._path]
+        parent = self._metadata
         for step in steps:
             parent = SQL("{parent} -> {step}").format(parent=parent, step=step)
         self._value = SQL("({parent} -> {last})").format(parent=parent, last=last)
@@ -150,15 +159,17 @@ class _KeyConditions:
             return SQL("COALESCE({value}, 'null') = 'null'").format(value=self._value)
         # Containment is what a GIN index serves. It is equality for all but objects and arrays, of which
         # it takes a part for the whole, so those are compared once more.
+        equal = SQL("{value} = {other}").format(value=self._value, other=self._dialect.json(json))
+        if not self._path:
+            return equal
         contains = self._holds(json)
         if json[:1] not in b"{[":
             return contains
-        equal = SQL("{value} = {other}").format(value=self._value, other=self._dialect.json(json))
         return _joined(" AND ", [contains, equal])
 
     def _holds(self, json: bytes) -> Composable:
         """Return that the metadata contains this value at the key."""
-        for name in reversed(self._key.path):
+        for name in reversed(self._path):
             json = b"{" + jsonb.dumps(name) + b":" + json + b"}"
         return SQL("{metadata} @> {nested}").format(metadata=self._metadata, nested=self._dialect.json(json))
 

@@ -1,0 +1,47 @@
+"""Looking at tables that somebody else has made, before one of them is adopted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pgrecall.postgres import catalog
+from pgrecall.sql.domains import domain_names
+
+if TYPE_CHECKING:
+    from pgrecall.postgres import Database, Session
+    from pgrecall.table import TableColumn
+
+
+class Inspection:
+    """What `AsyncClient` tells about tables of whatever kind."""
+
+    _database: Database
+
+    async def describe_table(self, name: str, *, schema: str = "public") -> list[TableColumn]:
+        """Return the columns of a table, whoever made it, in their order; none where there is no such table."""
+
+        async def work(session: Session) -> list[TableColumn]:
+            return await catalog.columns(session, schema, name)
+
+        return await self._database.run(work)
+
+    async def domain_names(
+        self, table: str, *, schema: str = "public", domain: str = "id", name: str = "name"
+    ) -> list[tuple[str, str]]:
+        """Return what a table of tenants calls the domains: pairs of name and domain, sorted.
+
+        Args:
+            table: The table, which has a row for each domain.
+            schema: Its schema.
+            domain: The column that the column of a collection's domains refers to.
+            name: The column with the name.
+
+        Raises:
+            CollectionNotFound: There is no such table.
+        """
+        statement = domain_names(schema, table, domain=domain, name=name)
+
+        async def work(session: Session) -> list[tuple[str, str]]:
+            return [(row[0], row[1]) for row in await session.fetch(statement)]
+
+        return await self._database.run(work)
