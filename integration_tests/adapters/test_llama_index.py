@@ -101,10 +101,9 @@ def test_unsupported_mode_and_keyword_are_errors(store):
 
 
 def test_value_that_does_not_fit_its_operator_is_an_error(store):
-    for operator, value in [(FilterOperator.IN, "x"), (FilterOperator.TEXT_MATCH, 3)]:
-        bad = MetadataFilters(filters=[MetadataFilter(key="n", value=value, operator=operator)])
-        with pytest.raises(FilterError, match="'n'"):
-            store.query(query(filters=bad))
+    bad = MetadataFilters(filters=[MetadataFilter(key="n", value="x", operator=FilterOperator.IN)])
+    with pytest.raises(FilterError, match="'n'"):
+        store.query(query(filters=bad))
 
 
 def test_add_replaces_by_node_id_and_gives_an_id_for_each(store):

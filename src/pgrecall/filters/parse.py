@@ -41,8 +41,9 @@ def parse(filter: Filter | Mapping[str, Any] | None) -> Filter | None:
         filter: Nodes, or a mapping. Its keys are metadata keys, with dots that lead into nested objects (a
             dot in a key itself is written ``\\\\.``), ``$id``, ``$document_id``, ``$chunk_index``,
             ``$created_at`` and ``$content`` for the columns, or ``$and``, ``$or`` (lists of mappings) and
-            ``$not`` (a mapping). Its values are bare values, which the field must equal, or mappings of
-            operators. All of them must be true.
+            ``$not`` (a mapping, or a list of them none of which may be true); their case does not matter. Its
+            values are bare values, which the field must equal, or mappings of operators. All of them must
+            be true.
 
     Raises:
         FilterError: A part of it is not understood; the message says where and what.
@@ -79,14 +80,22 @@ class _Parser:
         self._clauses += 1
         if self._clauses > MAX_CLAUSES:
             _fail(here, f"is one condition too many: at most {MAX_CLAUSES} are allowed")
-        if key in ("$and", "$or"):
-            if not isinstance(value, list | tuple) or not value:
-                _fail(here, "must be a list of at least one filter")
-            parts = [self.mapping(part, f"{here}[{n}]", depth + 1) for n, part in enumerate(value)]
-            return _all(parts) if key == "$and" else Or(tuple(parts))
-        if key == "$not":
-            return Not(self.mapping(value, here, depth + 1))
-        return self._condition(_field(key, where), value, here, depth)
+        match key.lower() if isinstance(key, str) else key:
+            case "$and":
+                return _all(self._list(value, here, depth))
+            case "$or":
+                return Or(tuple(self._list(value, here, depth)))
+            case "$not" if isinstance(value, list | tuple):
+                return Not(Or(tuple(self._list(value, here, depth))))
+            case "$not":
+                return Not(self.mapping(value, here, depth + 1))
+            case _:
+                return self._condition(_field(key, where), value, here, depth)
+
+    def _list(self, filters: object, where: str, depth: int) -> list[Filter]:
+        if not isinstance(filters, list | tuple) or not filters:
+            _fail(where, "must be a list of at least one filter")
+        return [self.mapping(part, f"{where}[{n}]", depth + 1) for n, part in enumerate(filters)]
 
     def _condition(self, field: Field, value: object, where: str, depth: int) -> Filter:
         if depth > MAX_DEPTH:

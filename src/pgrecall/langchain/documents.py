@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import UUID
 
 from langchain_core.documents import Document
 
@@ -14,13 +16,65 @@ from pgrecall.errors import ConfigError, RecordError
 from pgrecall.records import RecordBatch
 
 if TYPE_CHECKING:
-    from pgrecall.records import Match, Record
+    from numpy.typing import NDArray
+
+    from pgrecall.records import Embedding, Match, Record
 
 _STREAM_BATCH: Final = 1_000
 _MAX_BATCH: Final = 100_000
+_MAX_INT4: Final = 2**31 - 1
+_MAX_CHARACTERS: Final = 500
 Metadatas = Sequence[dict[str, Any] | None]
 Ids = Sequence[str | None]
 T = TypeVar("T")
+V = TypeVar("V")
+# What these hold is in the metadata, so a table that is not ours need not have them.
+_OPTIONAL: Final = frozenset({"document_id", "chunk_index"})
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkKeys:
+    """Metadata keys that say which document a text is a chunk of, and which one.
+
+    They fill the columns that the engine knows documents by, so that neighbouring chunks are found, and
+    whole documents through LlamaIndex too.
+
+    Attributes:
+        document_id: The first of them that the metadata has counts.
+        chunk_index: The position in the document.
+    """
+
+    document_id: tuple[str, ...] = ("document_id", "source")
+    chunk_index: str = "chunk_index"
+
+    @classmethod
+    def of(cls, document_id: str | Sequence[str] | None, chunk_index: str | None) -> ChunkKeys:
+        """Return what the arguments of a constructor say; `None` leaves the defaults.
+
+        Raises:
+            ConfigError: One of them is no string.
+        """
+        made = cls()
+        documents = (document_id,) if isinstance(document_id, str) else tuple(document_id or made.document_id)
+        index = made.chunk_index if chunk_index is None else chunk_index
+        if not all(isinstance(key, str) for key in (*documents, index)):
+            msg = f"document_id_key and chunk_index_key must be metadata keys, not {document_id!r} and {chunk_index!r}"
+            raise ConfigError(msg)
+        return cls(documents, index)
+
+    def document_of(self, metadata: Mapping[str, Any] | None) -> str | None:
+        """Return the document's id, or `None` where the metadata names none that an index can hold."""
+        value = next((metadata[key] for key in self.document_id if key in metadata), None) if metadata else None
+        if isinstance(value, bool) or not isinstance(value, str | int | UUID):
+            return None
+        text = str(value)
+        return text if 0 < len(text) <= _MAX_CHARACTERS and "\x00" not in text else None
+
+    def index_of(self, metadata: Mapping[str, Any] | None) -> int | None:
+        """Return the position, or `None` where the metadata has none that is a whole number of 32 bits."""
+        value = metadata.get(self.chunk_index) if metadata else None
+        good = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_INT4
+        return value if good else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +97,28 @@ class Part:
             if not isinstance(text, str):
                 msg = f"text {position} of the batch must be a string, not {type(text).__name__}"
                 raise RecordError(msg)
+        for position, metadata in enumerate(self.metadatas or ()):
+            if metadata is not None and not isinstance(metadata, Mapping):
+                msg = f"the metadata of text {position} of the batch must be a mapping, not {type(metadata).__name__}"
+                raise RecordError(msg)
 
-    def batch(self, embeddings: Sequence[Sequence[float]]) -> RecordBatch:
+    def batch(self, embeddings: NDArray[Any] | Sequence[Embedding], keys: ChunkKeys) -> RecordBatch:
         """Return the records, given one embedding for each text.
 
         Raises:
             ConfigError: There are more or fewer embeddings than texts.
         """
         _check_lengths(self.texts, embeddings=embeddings)
-        return RecordBatch(embeddings=embeddings, contents=self.texts, metadatas=self.metadatas, ids=self.ids)
+        chunked = self.metadatas or ()
+        return RecordBatch(
+            embeddings=embeddings,
+            contents=self.texts,
+            metadatas=self.metadatas,
+            ids=self.ids,
+            document_ids=[keys.document_of(metadata) for metadata in chunked] or None,
+            chunk_indexes=[keys.index_of(metadata) for metadata in chunked] or None,
+            optional=_OPTIONAL,
+        )
 
 
 def text_parts(
@@ -62,72 +129,134 @@ def text_parts(
     Raises:
         ConfigError: *texts* is one string, or the sequences differ in length.
     """
-    if isinstance(texts, str):
-        msg = "texts must be an iterable of strings, not one string"
-        raise ConfigError(msg)
-    if isinstance(texts, list | tuple):
-        _check_lengths(texts, metadatas=metadatas, ids=ids)
-    done = 0
-    for part in _taken(texts, batch_size):
-        end = done + len(part)
-        yield Part(part, None if metadatas is None else metadatas[done:end], None if ids is None else ids[done:end])
-        done = end
-    for name, values in (("metadatas", metadatas), ("ids", ids)):
-        if values is not None and len(values) != done:
-            msg = f"there are {done} texts, but {len(values)} {name}"
-            raise ConfigError(msg)
+    _refuse_string(texts)
+    metadatas, ids = _listed("metadatas", metadatas), _listed("ids", ids)
+    for part, place in _taken(texts, batch_size, metadatas=metadatas, ids=ids):
+        yield Part(part, None if metadatas is None else metadatas[place], None if ids is None else ids[place])
 
 
 def document_parts(documents: Iterable[Document], ids: Ids | None, batch_size: int | None) -> Iterator[Part]:
     """Return *documents* in parts, with their own ids unless *ids* are given; see `text_parts`.
 
     Raises:
-        ConfigError: There are more or fewer ids than documents.
+        ConfigError: *documents* is one document, or there are more or fewer ids than documents.
         RecordError: An entry is not a document.
     """
-    if ids is not None and isinstance(documents, list | tuple):
-        _check_lengths(documents, ids=ids)
-    done = 0
-    for part in _taken(documents, batch_size):
-        for position, document in enumerate(part, start=done):
+    if isinstance(documents, Document):  # which can be iterated over
+        msg = "documents must be an iterable of documents, not one document"
+        raise ConfigError(msg)
+    ids = _listed("ids", ids)
+    for part, place in _taken(documents, batch_size, ids=ids):
+        for position, document in enumerate(part, start=place.start):
             if not isinstance(document, Document):
                 msg = f"document {position} is a {type(document).__name__}, not a Document"
                 raise RecordError(msg)
-        end = done + len(part)
-        part_ids = [document.id for document in part] if ids is None else ids[done:end]
+        part_ids = [document.id for document in part] if ids is None else ids[place]
         yield Part([document.page_content for document in part], [document.metadata for document in part], part_ids)
-        done = end
 
 
-def embedded_batch(
-    text_embeddings: Iterable[tuple[str, Sequence[float]]], metadatas: Metadatas | None, ids: Ids | None
-) -> RecordBatch:
-    """Return texts that come with their embeddings as records.
+def embedded_part(
+    pairs: Iterable[tuple[str, Embedding]] | None,
+    texts: Iterable[str] | None,
+    embeddings: NDArray[Any] | Sequence[Embedding] | None,
+    metadatas: Metadatas | None,
+    ids: Ids | None,
+) -> tuple[Part, NDArray[Any] | Sequence[Embedding]]:
+    """Return texts that come with their embeddings, in pairs or side by side, and the embeddings.
 
     Raises:
-        ConfigError: The sequences differ in length.
+        ConfigError: Both forms were given, or neither, or the sequences differ in length.
+        RecordError: An entry is no pair of text and embedding.
     """
-    pairs = list(text_embeddings)
-    return Part([text for text, _ in pairs], metadatas, ids).batch([embedding for _, embedding in pairs])
+    metadatas, ids = _listed("metadatas", metadatas), _listed("ids", ids)
+    if pairs is None:
+        if texts is None or embeddings is None:
+            msg = "give pairs of text and embedding, or both texts= and embeddings="
+            raise ConfigError(msg)
+        _refuse_string(texts)
+        return Part(list(texts), metadatas, ids), embeddings
+    if texts is not None or embeddings is not None:
+        msg = "give either pairs of text and embedding, or texts= and embeddings=, not both"
+        raise ConfigError(msg)
+    split = list(pairs)
+    for position, pair in enumerate(split):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:  # noqa: PLR2004 - a pair
+            msg = f"entry {position} must be a pair of text and embedding, not {type(pair).__name__}"
+            raise RecordError(msg)
+    return Part([text for text, _ in split], metadatas, ids), [embedding for _, embedding in split]
+
+
+def number_chunks(
+    documents: Iterable[Document], *, document_id_key: str | Sequence[str] | None = None
+) -> Iterator[Document]:
+    """Yield copies of *documents* whose metadata says, as ``chunk_index``, the how manyth of its source each is.
+
+    What a text splitter returns is in order, so that this is all that `PGRecallRetriever` needs to find the
+    chunks around a chunk. Documents that name no source are left as they are.
+
+    Args:
+        documents: Chunks, those of each source in order.
+        document_id_key: The metadata key that names the source; ``document_id``, else ``source``, unless given.
+    """
+    keys = ChunkKeys.of(document_id_key, None)
+    counts: Counter[str] = Counter()
+    for document in documents:
+        source = keys.document_of(document.metadata)
+        if source is None:
+            yield document
+            continue
+        yield document.model_copy(update={"metadata": {**document.metadata, keys.chunk_index: counts[source]}})
+        counts[source] += 1
 
 
 def to_document(row: Record | Match) -> Document:
-    """Return a stored row as a document."""
-    return Document(id=row.id, page_content=row.content or "", metadata=dict(row.metadata))
+    """Return a stored row, which is nobody else's, as a document."""
+    return Document(id=row.id, page_content=row.content or "", metadata=row.metadata)  # pyright: ignore[reportArgumentType] - read as a dict
 
 
-def _taken(items: Iterable[T], batch_size: int | None) -> Iterator[list[T]]:
+def _refuse_string(texts: Iterable[str]) -> None:
+    if isinstance(texts, str):
+        msg = "texts must be an iterable of strings, not one string"
+        raise ConfigError(msg)
+
+
+def _listed(name: str, values: Iterable[V] | None) -> Sequence[V] | None:
+    """Return *values*, which may be read once only, such that they have a length and parts."""
+    if values is None or isinstance(values, list | tuple):
+        return values
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        msg = f"{name} must be a sequence with one entry for each text, not {type(values).__name__}"
+        raise ConfigError(msg)
+    return list(values)
+
+
+def _taken(
+    items: Iterable[T], batch_size: int | None, **others: Sequence[Any] | None
+) -> Iterator[tuple[list[T], slice[int, int, None]]]:
+    """Yield *items* in parts, each with its place among them all; the *others* must be as many."""
     if batch_size is not None:
         check_range(batch_size, "batch_size", 1, _MAX_BATCH)
-    elif isinstance(items, list | tuple):
-        batch_size = max(len(items), 1)
+    if isinstance(items, list | tuple):
+        _check_lengths(items, **others)
+        batch_size = batch_size or max(len(items), 1)
+    size = batch_size or _STREAM_BATCH
     remaining = iter(items)
-    while taken := list(islice(remaining, batch_size or _STREAM_BATCH)):
-        yield taken
+    done = 0
+    while taken := list(islice(remaining, size)):
+        end = done + len(taken)
+        # A part that is not full is the last: what does not fit is found before it is written.
+        _check_counts(end, others, is_end=len(taken) < size)
+        yield taken, slice(done, end)
+        done = end
+    _check_counts(done, others, is_end=True)
 
 
-def _check_lengths(texts: Sequence[Any], **others: Sequence[Any] | None) -> None:
+def _check_counts(count: int, others: Mapping[str, Sized | None], *, is_end: bool) -> None:
     for name, values in others.items():
-        if values is not None and len(values) != len(texts):
-            msg = f"there are {len(texts)} texts, but {len(values)} {name}"
+        if values is not None and (len(values) < count or (is_end and len(values) > count)):
+            msg = f"there are {count} texts{'' if is_end else ' or more'}, but {len(values)} {name}"
             raise ConfigError(msg)
+
+
+def _check_lengths(texts: Sequence[Any], **others: Sized | None) -> None:
+    _check_counts(len(texts), others, is_end=True)

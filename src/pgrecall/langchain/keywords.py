@@ -1,11 +1,15 @@
-"""What LangChain passes to a search beside the query."""
+"""What LangChain passes to a search beside the query, and the search that it asks for."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall.collection.keywords import OPTIONS, refuse_unknown, search_options
+from pgrecall.config import MMR
+from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,8 +17,24 @@ if TYPE_CHECKING:
     from pgrecall.collection import Collection
     from pgrecall.config import SearchOptions
     from pgrecall.filters import Filter
+    from pgrecall.records import Embedding, Match
 
-_SEARCH: Final = ("filter", "domain", "score_threshold", *OPTIONS)
+RelevanceFunction = Callable[[float], float]
+_VARIETY: Final = ("fetch_k", "lambda_mult")
+SEARCH_KEYWORDS: Final = ("filter", "domain", "score_threshold", *OPTIONS)
+"""What every search takes beside its query and k."""
+MMR_KEYWORDS: Final = ("filter", "domain", *_VARIETY, *OPTIONS)
+"""What a search by maximal marginal relevance takes."""
+
+
+def in_domain(collection: Collection, keywords: Mapping[str, Any], known: tuple[str, ...] = ("domain",)) -> Collection:
+    """Return *collection* in the domain that a call's keywords name, which is its own unless they name one.
+
+    Raises:
+        ConfigError: A keyword is not among those *known*, or the domain is not a non-empty string.
+    """
+    refuse_unknown(keywords, known)
+    return collection.domain(keywords["domain"]) if "domain" in keywords else collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +44,107 @@ class Search:
     Attributes:
         collection: The collection, in the domain that the call names.
         filter: Which metadata the documents must have.
-        score_threshold: The smallest relevance.
         options: Overrides of the planner.
+        threshold: The smallest relevance.
+        relevance: The caller's own relevance of a distance.
     """
 
     collection: Collection
     filter: Filter | Mapping[str, Any] | None
-    score_threshold: float | None
     options: SearchOptions
+    threshold: float | None = None
+    relevance: RelevanceFunction | None = None
 
     @classmethod
-    def of(cls, collection: Collection, keywords: dict[str, Any]) -> Search:
-        """Return *keywords* of a search on *collection*.
+    def of(cls, collection: Collection, keywords: dict[str, Any], relevance: RelevanceFunction | None) -> Search:
+        """Return the search that *keywords* ask for.
 
         Raises:
             ConfigError: One of them is not known, or its value is wrong.
         """
-        refuse_unknown(keywords, _SEARCH)
         return cls(
-            collection=collection.domain(keywords["domain"]) if "domain" in keywords else collection,
+            collection=in_domain(collection, keywords, SEARCH_KEYWORDS),
             filter=keywords.get("filter"),
-            score_threshold=keywords.get("score_threshold"),
             options=search_options(keywords),
+            threshold=_checked(keywords.get("score_threshold")),
+            relevance=relevance,
         )
+
+    def run(self, embedding: Embedding, k: int) -> list[Match]:
+        """Return the k nearest matches."""
+        found = self.collection.search(
+            embedding, k, filter=self.filter, score_threshold=self._least_score, options=self.options
+        )
+        return self._relevant(found)
+
+    async def arun(self, embedding: Embedding, k: int) -> list[Match]:
+        """Return the k nearest matches."""
+        found = await self.collection.asynchronous.search(
+            embedding, k, filter=self.filter, score_threshold=self._least_score, options=self.options
+        )
+        return self._relevant(found)
+
+    @property
+    def _least_score(self) -> float | None:
+        """The threshold for the server: relevance is the score, cut off at 0 and 1."""
+        own = self.relevance is None
+        return self.threshold if own and self.threshold is not None and self.threshold > 0 else None
+
+    def _relevant(self, found: list[Match]) -> list[Match]:
+        if self.threshold is None:
+            return found
+        return [match for match in found if relevance_of(match, self.relevance) >= self.threshold]
+
+
+@dataclass(frozen=True, slots=True)
+class VariedSearch:
+    """One call's keywords, for a search by maximal marginal relevance.
+
+    Attributes:
+        collection: The collection, in the domain that the call names.
+        filter: Which metadata the documents must have.
+        options: Overrides of the planner.
+        mmr: From how many to pick, and how much variety counts.
+    """
+
+    collection: Collection
+    filter: Filter | Mapping[str, Any] | None
+    options: SearchOptions
+    mmr: MMR
+
+    @classmethod
+    def of(cls, collection: Collection, keywords: dict[str, Any]) -> VariedSearch:
+        """Return the search that *keywords* ask for.
+
+        Raises:
+            ConfigError: One of them is not known, or its value is wrong.
+        """
+        return cls(
+            collection=in_domain(collection, keywords, MMR_KEYWORDS),
+            filter=keywords.get("filter"),
+            options=search_options(keywords),
+            mmr=MMR(**{name: keywords[name] for name in _VARIETY if name in keywords}),
+        )
+
+    def run(self, embedding: Embedding, k: int) -> list[Match]:
+        """Return k matches in the order of picking."""
+        return self.collection.search_mmr(embedding, k, mmr=self.mmr, filter=self.filter, options=self.options)
+
+    async def arun(self, embedding: Embedding, k: int) -> list[Match]:
+        """Return k matches in the order of picking."""
+        collection = self.collection.asynchronous
+        return await collection.search_mmr(embedding, k, mmr=self.mmr, filter=self.filter, options=self.options)
+
+
+def relevance_of(match: Match, relevance: RelevanceFunction | None) -> float:
+    """Return the relevance of *match*, from 0 to 1, or what the caller's own function makes of its distance."""
+    return match.relevance if relevance is None else relevance(match.distance)
+
+
+def _checked(threshold: object) -> float | None:
+    if threshold is None:
+        return None
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not math.isfinite(threshold):
+        msg = f"score_threshold must be a relevance from 0 to 1, not {threshold!r}"
+        raise ConfigError(msg)
+    return float(threshold)

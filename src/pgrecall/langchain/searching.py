@@ -1,4 +1,4 @@
-"""The reading half of LangChain's interface: by id, by text, by embedding, with and without scores."""
+"""Searching as LangChain has it: by text and by embedding, with distances, with relevance, with variety."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.vectorstores import VectorStore
 
 from pgrecall.langchain.documents import to_document
-from pgrecall.langchain.keywords import Search
+from pgrecall.langchain.keywords import Search, VariedSearch, relevance_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,32 +16,18 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
     from pgrecall.collection import Collection
+    from pgrecall.langchain.keywords import RelevanceFunction
     from pgrecall.records import Match
 
+Scored = list[tuple["Document", float]]
 
-class SearchMethods(VectorStore):
-    """What `PGRecallVectorStore` can be asked."""
+
+class SimilarityMethods(VectorStore):
+    """Searches for the nearest."""
 
     _embedding: Embeddings
     _collection: Collection
-
-    @property
-    def embeddings(self) -> Embeddings:
-        """The embedding model."""
-        return self._embedding
-
-    @property
-    def collection(self) -> Collection:
-        """The collection; ``collection.asynchronous`` is its asynchronous form."""
-        return self._collection
-
-    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Return the documents with these ids, in the same order, without those that do not exist."""
-        return [to_document(record) for record in self._collection.get(ids) if record is not None]
-
-    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Return the documents with these ids; see `get_by_ids`."""
-        return [to_document(record) for record in await self._collection.asynchronous.get(ids) if record is not None]
+    _relevance: RelevanceFunction | None
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """Return the k documents most similar to *query*, best first.
@@ -56,74 +42,157 @@ class SearchMethods(VectorStore):
             ConfigError: A keyword is not known.
             FilterError: The filter is malformed.
         """
-        return _documents(self._search(self._embedding.embed_query(query), k, kwargs))
+        return _documents(self._near(kwargs).run(self._embedding.embed_query(query), k))
 
     async def asimilarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """Return the k documents most similar to *query*; see `similarity_search`."""
-        return _documents(await self._asearch(await self._embedding.aembed_query(query), k, kwargs))
+        search = self._near(kwargs)
+        return _documents(await search.arun(await self._embedding.aembed_query(query), k))
 
     def similarity_search_by_vector(self, embedding: Sequence[float], k: int = 4, **kwargs: Any) -> list[Document]:
         """Return the k documents most similar to *embedding*; see `similarity_search`."""
-        return _documents(self._search(embedding, k, kwargs))
+        return _documents(self._near(kwargs).run(embedding, k))
 
     async def asimilarity_search_by_vector(
         self, embedding: Sequence[float], k: int = 4, **kwargs: Any
     ) -> list[Document]:
         """Return the k documents most similar to *embedding*; see `similarity_search`."""
-        return _documents(await self._asearch(embedding, k, kwargs))
+        return _documents(await self._near(kwargs).arun(embedding, k))
 
-    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
+    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
         """Return the k most similar documents with their distances; a smaller one is more similar."""
-        return _distances(self._search(self._embedding.embed_query(query), k, kwargs))
+        return _distances(self._near(kwargs).run(self._embedding.embed_query(query), k))
 
-    async def asimilarity_search_with_score(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
+    async def asimilarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
         """Return the k most similar documents with their distances; a smaller one is more similar."""
-        return _distances(await self._asearch(await self._embedding.aembed_query(query), k, kwargs))
+        search = self._near(kwargs)
+        return _distances(await search.arun(await self._embedding.aembed_query(query), k))
 
-    def similarity_search_with_score_by_vector(
-        self, embedding: Sequence[float], k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
+    def similarity_search_with_score_by_vector(self, embedding: Sequence[float], k: int = 4, **kwargs: Any) -> Scored:
         """Return the k most similar documents with their distances; a smaller one is more similar."""
-        return _distances(self._search(embedding, k, kwargs))
+        return _distances(self._near(kwargs).run(embedding, k))
 
     async def asimilarity_search_with_score_by_vector(
         self, embedding: Sequence[float], k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
+    ) -> Scored:
         """Return the k most similar documents with their distances; a smaller one is more similar."""
-        return _distances(await self._asearch(embedding, k, kwargs))
+        return _distances(await self._near(kwargs).arun(embedding, k))
 
-    def _similarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        return _relevances(self._search(self._embedding.embed_query(query), k, kwargs))
+    def similarity_search_with_relevance_scores(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
+        """Return the k most similar documents with their relevance, from 0 to 1; a larger one is more similar.
 
-    async def _asimilarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        return _relevances(await self._asearch(await self._embedding.aembed_query(query), k, kwargs))
+        Relevance is the score (see `Distance`), cut off at 0 and 1, unless the store was given a
+        ``relevance_score_fn``. What is below ``score_threshold`` the server does not send.
+        """
+        return self._relevances(self._near(kwargs).run(self._embedding.embed_query(query), k))
 
-    def _search(self, embedding: Sequence[float], k: int, keywords: dict[str, Any]) -> list[Match]:
-        search = Search.of(self._collection, keywords)
-        return search.collection.search(
-            embedding, k, filter=search.filter, score_threshold=search.score_threshold, options=search.options
-        )
+    async def asimilarity_search_with_relevance_scores(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
+        """Return the k most similar documents with their relevance; see `similarity_search_with_relevance_scores`."""
+        search = self._near(kwargs)
+        return self._relevances(await search.arun(await self._embedding.aembed_query(query), k))
 
-    async def _asearch(self, embedding: Sequence[float], k: int, keywords: dict[str, Any]) -> list[Match]:
-        search = Search.of(self._collection, keywords)
-        return await search.collection.asynchronous.search(
-            embedding, k, filter=search.filter, score_threshold=search.score_threshold, options=search.options
-        )
+    def similarity_search_by_vector_with_relevance_scores(
+        self, embedding: Sequence[float], k: int = 4, **kwargs: Any
+    ) -> Scored:
+        """Return the k most similar documents with their relevance; see `similarity_search_with_relevance_scores`."""
+        return self._relevances(self._near(kwargs).run(embedding, k))
+
+    async def asimilarity_search_by_vector_with_relevance_scores(
+        self, embedding: Sequence[float], k: int = 4, **kwargs: Any
+    ) -> Scored:
+        """Return the k most similar documents with their relevance; see `similarity_search_with_relevance_scores`."""
+        return self._relevances(await self._near(kwargs).arun(embedding, k))
+
+    # LangChain's own parts of the methods above, which other code of its calls too.
+
+    def _similarity_search_with_relevance_scores(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
+        return self.similarity_search_with_relevance_scores(query, k, **kwargs)
+
+    async def _asimilarity_search_with_relevance_scores(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
+        return await self.asimilarity_search_with_relevance_scores(query, k, **kwargs)
+
+    def _near(self, keywords: dict[str, Any]) -> Search:
+        return Search.of(self._collection, keywords, self._relevance)
+
+    def _relevances(self, matches: list[Match]) -> Scored:
+        return [(to_document(match), relevance_of(match, self._relevance)) for match in matches]
+
+
+class VarietyMethods(VectorStore):
+    """Searches for what is near and not all the same: maximal marginal relevance."""
+
+    _embedding: Embeddings
+    _collection: Collection
+
+    def max_marginal_relevance_search(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        """Return k documents that are near to *query* and unlike each other, in the order of picking.
+
+        Args:
+            query: The text to embed and search with.
+            k: Documents wanted.
+            fetch_k: Nearest documents to pick from; never fewer than k.
+            lambda_mult: From 0, as varied as possible, to 1, simply the nearest.
+            **kwargs: ``filter``, ``domain``, and the fields of `SearchOptions`.
+
+        Raises:
+            ConfigError: A keyword is not known, or a value is out of range.
+            FilterError: The filter is malformed.
+        """
+        return _documents(self._varied(kwargs, fetch_k, lambda_mult).run(self._embedding.embed_query(query), k))
+
+    async def amax_marginal_relevance_search(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        """Return k varied documents; see `max_marginal_relevance_search`."""
+        search = self._varied(kwargs, fetch_k, lambda_mult)
+        return _documents(await search.arun(await self._embedding.aembed_query(query), k))
+
+    def max_marginal_relevance_search_by_vector(
+        self, embedding: Sequence[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        """Return k varied documents near to *embedding*; see `max_marginal_relevance_search`."""
+        return _documents(self._varied(kwargs, fetch_k, lambda_mult).run(embedding, k))
+
+    async def amax_marginal_relevance_search_by_vector(
+        self, embedding: Sequence[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        """Return k varied documents near to *embedding*; see `max_marginal_relevance_search`."""
+        return _documents(await self._varied(kwargs, fetch_k, lambda_mult).arun(embedding, k))
+
+    def max_marginal_relevance_search_with_score(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> Scored:
+        """Return k varied documents with their distances, in the order of picking."""
+        return _distances(self._varied(kwargs, fetch_k, lambda_mult).run(self._embedding.embed_query(query), k))
+
+    async def amax_marginal_relevance_search_with_score(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> Scored:
+        """Return k varied documents with their distances, in the order of picking."""
+        search = self._varied(kwargs, fetch_k, lambda_mult)
+        return _distances(await search.arun(await self._embedding.aembed_query(query), k))
+
+    def max_marginal_relevance_search_with_score_by_vector(
+        self, embedding: Sequence[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> Scored:
+        """Return k varied documents with their distances, in the order of picking."""
+        return _distances(self._varied(kwargs, fetch_k, lambda_mult).run(embedding, k))
+
+    async def amax_marginal_relevance_search_with_score_by_vector(
+        self, embedding: Sequence[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> Scored:
+        """Return k varied documents with their distances, in the order of picking."""
+        return _distances(await self._varied(kwargs, fetch_k, lambda_mult).arun(embedding, k))
+
+    def _varied(self, keywords: dict[str, Any], fetch_k: int, lambda_mult: float) -> VariedSearch:
+        return VariedSearch.of(self._collection, {**keywords, "fetch_k": fetch_k, "lambda_mult": lambda_mult})
 
 
 def _documents(matches: list[Match]) -> list[Document]:
     return [to_document(match) for match in matches]
 
 
-def _distances(matches: list[Match]) -> list[tuple[Document, float]]:
+def _distances(matches: list[Match]) -> Scored:
     return [(to_document(match), match.distance) for match in matches]
-
-
-def _relevances(matches: list[Match]) -> list[tuple[Document, float]]:
-    return [(to_document(match), match.relevance) for match in matches]

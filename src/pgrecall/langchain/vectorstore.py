@@ -1,38 +1,43 @@
-"""`PGRecallVectorStore`: LangChain's words for the engine's verbs.
-
-Embedding models are called in the caller's own thread and on the caller's own loop; only what goes to
-the database crosses the portal.
-"""
+"""`PGRecallVectorStore`: LangChain's words for the engine's verbs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from pgrecall import portal
-from pgrecall.collection.keywords import refuse_unknown
+from langchain_core.embeddings import Embeddings
+
 from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
-from pgrecall.langchain.documents import document_parts, embedded_batch, text_parts
-from pgrecall.langchain.searching import SearchMethods
+from pgrecall.errors import CollectionNotFound, ConfigError
+from pgrecall.langchain.adopting import AdoptingMethods
+from pgrecall.langchain.documents import ChunkKeys
+from pgrecall.langchain.lifetime import Closing
+from pgrecall.langchain.listing import ListingMethods
+from pgrecall.langchain.retriever import PGRecallRetriever
+from pgrecall.langchain.searching import SimilarityMethods, VarietyMethods
+from pgrecall.langchain.words import understood
+from pgrecall.langchain.writing import AddingMethods, ChangingMethods
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from langchain_core.documents import Document
-    from langchain_core.embeddings import Embeddings
 
     from pgrecall.collection import Collection
     from pgrecall.collection.opening import ClientLike, CollectionLike
-    from pgrecall.filters import Filter
-    from pgrecall.langchain.documents import Part
+    from pgrecall.langchain.keywords import RelevanceFunction
+    from pgrecall.records import Embedding
 
-_CONSTRUCTOR: Final = ("collection", "url", "client", "domain")
+_ADDED: Final = ("ids", "batch_size")
 
 
-class PGRecallVectorStore(SearchMethods):
+class PGRecallVectorStore(
+    SimilarityMethods, VarietyMethods, ListingMethods, AddingMethods, ChangingMethods, AdoptingMethods, Closing
+):
     """LangChain's vector store over a pgrecall collection.
 
     The table is made at the first write, with the dimensions that the embedding model gives; until then
-    the store is empty. It may be used from any number of threads and event loops.
+    the store is empty. It may be used from any number of threads and event loops, and after a fork.
 
     Args:
         embedding: The model.
@@ -40,9 +45,15 @@ class PGRecallVectorStore(SearchMethods):
         url: Where the database is; see `AsyncClient`.
         client: A client that is open already, instead of *url*.
         domain: The domain (tenant) to read and write; ``"default"`` unless given.
+        relevance_score_fn: Makes a relevance from 0 to 1 of a distance, instead of the score.
+        document_id_key: The metadata key, or several of which the first found counts, that names the document
+            a text is a chunk of; ``document_id``, else ``source``, unless given.
+        chunk_index_key: The metadata key of the chunk's position in its document; ``chunk_index`` unless given.
+        **kwargs: The words of langchain-postgres for the same things, such as ``collection_name`` and
+            ``connection``.
 
     Raises:
-        ConfigError: The arguments contradict each other.
+        ConfigError: An argument is missing or not known, or two of them contradict each other.
 
     Example:
         >>> store = PGRecallVectorStore.from_documents(documents, embedding, url="embedded://")
@@ -51,218 +62,230 @@ class PGRecallVectorStore(SearchMethods):
 
     def __init__(
         self,
-        embedding: Embeddings,
-        collection: CollectionLike = DEFAULT_COLLECTION,
+        embedding: Embeddings | None = None,
+        collection: CollectionLike | None = None,
         *,
         url: str | None = None,
         client: ClientLike | None = None,
         domain: str | None = None,
+        relevance_score_fn: RelevanceFunction | None = None,
+        document_id_key: str | Sequence[str] | None = None,
+        chunk_index_key: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        self._embedding = embedding
-        self._collection, self._client = open_collection(collection, url=url, client=client, domain=domain)
+        ours = {
+            "embedding": embedding,
+            "collection": collection,
+            "url": url,
+            "client": client,
+            "domain": domain,
+            "relevance_score_fn": relevance_score_fn,
+        }
+        given = understood({name: value for name, value in ours.items() if value is not None} | kwargs)
+        self._embedding = _model(given.get("embedding"))
+        self._relevance = _relevance(given.get("relevance_score_fn"))
+        self._keys = ChunkKeys.of(document_id_key, chunk_index_key)
+        self._collection, self._client = open_collection(
+            given.get("collection", DEFAULT_COLLECTION),
+            url=given.get("url"),
+            client=given.get("client"),
+            domain=given.get("domain"),
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self._collection!r}>"
 
-    def close(self) -> None:
-        """Close the connections, unless the client or collection was passed in and is the caller's."""
-        if self._client is not None:
-            portal.call(self._client.close())
+    @property
+    def embeddings(self) -> Embeddings:
+        """The embedding model."""
+        return self._embedding
 
-    async def aclose(self) -> None:
-        """Close the connections, unless the client or collection was passed in and is the caller's."""
-        if self._client is not None:
-            await self._client.close()
+    @property
+    def relevance_score_fn(self) -> RelevanceFunction | None:
+        """What makes a relevance of a distance, where the store was given such a function."""
+        return self._relevance
 
-    # -- writing ------------------------------------------------------------------------------------
+    @property
+    def collection(self) -> Collection:
+        """The collection; ``collection.asynchronous`` is its asynchronous form."""
+        return self._collection
 
-    def add_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: list[dict[str, Any]] | None = None,
-        *,
-        ids: Sequence[str | None] | None = None,
-        batch_size: int | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Embed and store texts, replacing those whose id exists, and return their ids in order.
+    def as_retriever(self, **kwargs: Any) -> PGRecallRetriever:
+        """Return a retriever over this store.
 
         Args:
-            texts: The texts. A list is checked whole before any of it is written; a generator is taken,
-                embedded and written a batch at a time.
-            metadatas: One for each text.
-            ids: One for each text; `None`, as a whole or for one of them, has an id made.
-            batch_size: Texts that are embedded and written together.
-            **kwargs: Only ``domain``.
-
-        Raises:
-            RecordError: A text, an id or its metadata cannot be stored.
-            ConfigError: The sequences differ in length, or a keyword is not known.
+            **kwargs: The fields of `PGRecallRetriever`, such as ``search_type``, ``search_kwargs``, ``k``,
+                ``score_key`` and ``window``.
         """
-        return self._add(text_parts(texts, metadatas, ids, batch_size), kwargs)
+        tags = [*(kwargs.pop("tags", None) or []), *self._get_retriever_tags()]
+        return PGRecallRetriever(vectorstore=self, tags=tags, **kwargs)
 
-    async def aadd_texts(
-        self,
-        texts: Iterable[str],
-        metadatas: list[dict[str, Any]] | None = None,
-        *,
-        ids: Sequence[str | None] | None = None,
-        batch_size: int | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Embed and store texts; see `add_texts`."""
-        return await self._aadd(text_parts(texts, metadatas, ids, batch_size), kwargs)
-
-    def add_documents(
-        self,
-        documents: Iterable[Document],
-        *,
-        ids: Sequence[str | None] | None = None,
-        batch_size: int | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Embed and store documents, replacing those whose id exists, and return their ids in order.
-
-        Args:
-            documents: The documents; see `add_texts` about lists and generators.
-            ids: Ids to use instead of the documents' own.
-            batch_size: Documents that are embedded and written together.
-            **kwargs: Only ``domain``.
-
-        Raises:
-            RecordError: A document cannot be stored.
-            ConfigError: A keyword is not known.
-        """
-        return self._add(document_parts(documents, ids, batch_size), kwargs)
-
-    async def aadd_documents(
-        self,
-        documents: Iterable[Document],
-        *,
-        ids: Sequence[str | None] | None = None,
-        batch_size: int | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Embed and store documents; see `add_documents`."""
-        return await self._aadd(document_parts(documents, ids, batch_size), kwargs)
-
-    def add_embeddings(
-        self,
-        text_embeddings: Iterable[tuple[str, Sequence[float]]],
-        metadatas: Sequence[dict[str, Any] | None] | None = None,
-        *,
-        ids: Sequence[str | None] | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Store texts whose embeddings are at hand, and return their ids in order; see `add_texts`."""
-        return self._write_to(kwargs).upsert(embedded_batch(text_embeddings, metadatas, ids)).ids
-
-    async def aadd_embeddings(
-        self,
-        text_embeddings: Iterable[tuple[str, Sequence[float]]],
-        metadatas: Sequence[dict[str, Any] | None] | None = None,
-        *,
-        ids: Sequence[str | None] | None = None,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Store texts whose embeddings are at hand; see `add_embeddings`."""
-        collection = self._write_to(kwargs).asynchronous
-        return (await collection.upsert(embedded_batch(text_embeddings, metadatas, ids))).ids
-
-    def delete(
-        self,
-        ids: Sequence[str] | None = None,
-        *,
-        filter: Filter | Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> bool:
-        """Delete documents by id, by filter, or by both; ids that do not exist are no error.
-
-        Returns:
-            `True`: whatever was to be deleted is not there any more.
-
-        Raises:
-            ConfigError: Neither was given; to delete everything, call ``collection.clear()``.
-            FilterError: The filter is empty or malformed.
-        """
-        self._write_to(kwargs).delete(ids, filter=filter)
-        return True
-
-    async def adelete(
-        self,
-        ids: Sequence[str] | None = None,
-        *,
-        filter: Filter | Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> bool:
-        """Delete documents; see `delete`."""
-        await self._write_to(kwargs).asynchronous.delete(ids, filter=filter)
-        return True
-
-    # -- making -------------------------------------------------------------------------------------
+    # -- making; a store that could not be made closes what it opened --------------------------------
 
     @classmethod
     def from_texts(
         cls,
         texts: Iterable[str],
-        embedding: Embeddings,
+        embedding: Embeddings | None = None,
         metadatas: list[dict[str, Any]] | None = None,
         *,
         ids: Sequence[str | None] | None = None,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> Self:
         """Return a store with these texts added to its collection.
 
         Args:
-            texts: The texts.
+            texts: The texts; see `add_texts`.
             embedding: The model.
             metadatas: One for each text.
             ids: One for each text.
-            **kwargs: The constructor's, and ``batch_size``.
+            batch_size: Texts that are embedded and written together.
+            **kwargs: The constructor's.
         """
-        store, batch_size = cls._make(embedding, kwargs)
-        store.add_texts(texts, metadatas, ids=ids, batch_size=batch_size)
+        with ExitStack() as opened:
+            store = opened.enter_context(cls(embedding, **kwargs))
+            store.add_texts(texts, metadatas, ids=ids, batch_size=batch_size)
+            opened.pop_all()
         return store
 
     @classmethod
     async def afrom_texts(
         cls,
         texts: Iterable[str],
-        embedding: Embeddings,
+        embedding: Embeddings | None = None,
         metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: Sequence[str | None] | None = None,
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Return a store with these texts added to its collection; see `from_texts`."""
+        async with AsyncExitStack() as opened:
+            store = await opened.enter_async_context(cls(embedding, **kwargs))
+            await store.aadd_texts(texts, metadatas, ids=ids, batch_size=batch_size)
+            opened.pop_all()
+        return store
+
+    @classmethod
+    def from_documents(cls, documents: Iterable[Document], embedding: Embeddings | None = None, **kwargs: Any) -> Self:
+        """Return a store with these documents added to its collection.
+
+        Args:
+            documents: The documents; see `add_documents`.
+            embedding: The model.
+            **kwargs: The constructor's, ``ids`` and ``batch_size``.
+        """
+        added = {name: kwargs.pop(name) for name in _ADDED if name in kwargs}
+        with ExitStack() as opened:
+            store = opened.enter_context(cls(embedding, **kwargs))
+            store.add_documents(documents, **added)
+            opened.pop_all()
+        return store
+
+    @classmethod
+    async def afrom_documents(
+        cls, documents: Iterable[Document], embedding: Embeddings | None = None, **kwargs: Any
+    ) -> Self:
+        """Return a store with these documents added to its collection; see `from_documents`."""
+        added = {name: kwargs.pop(name) for name in _ADDED if name in kwargs}
+        async with AsyncExitStack() as opened:
+            store = await opened.enter_async_context(cls(embedding, **kwargs))
+            await store.aadd_documents(documents, **added)
+            opened.pop_all()
+        return store
+
+    @classmethod
+    def from_embeddings(
+        cls,
+        text_embeddings: Iterable[tuple[str, Embedding]],
+        embedding: Embeddings | None = None,
+        metadatas: Sequence[dict[str, Any] | None] | None = None,
         *,
         ids: Sequence[str | None] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Return a store with these texts added to its collection; see `from_texts`."""
-        store, batch_size = cls._make(embedding, kwargs)
-        await store.aadd_texts(texts, metadatas, ids=ids, batch_size=batch_size)
+        """Return a store with these texts, whose embeddings are at hand, added to its collection.
+
+        Args:
+            text_embeddings: Pairs of text and embedding.
+            embedding: The model, for queries.
+            metadatas: One for each text.
+            ids: One for each text.
+            **kwargs: The constructor's.
+        """
+        with ExitStack() as opened:
+            store = opened.enter_context(cls(embedding, **kwargs))
+            store.add_embeddings(text_embeddings, metadatas, ids=ids)
+            opened.pop_all()
         return store
 
     @classmethod
-    def _make(cls, embedding: Embeddings, keywords: dict[str, Any]) -> tuple[Self, int | None]:
-        refuse_unknown(keywords, (*_CONSTRUCTOR, "batch_size"))
-        batch_size = keywords.pop("batch_size", None)
-        return cls(embedding, **keywords), batch_size
+    async def afrom_embeddings(
+        cls,
+        text_embeddings: Iterable[tuple[str, Embedding]],
+        embedding: Embeddings | None = None,
+        metadatas: Sequence[dict[str, Any] | None] | None = None,
+        *,
+        ids: Sequence[str | None] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Return a store with these texts added to its collection; see `from_embeddings`."""
+        async with AsyncExitStack() as opened:
+            store = await opened.enter_async_context(cls(embedding, **kwargs))
+            await store.aadd_embeddings(text_embeddings, metadatas, ids=ids)
+            opened.pop_all()
+        return store
 
-    # -- shared -------------------------------------------------------------------------------------
+    @classmethod
+    def from_existing(
+        cls, embedding: Embeddings | None = None, collection: CollectionLike | None = None, **kwargs: Any
+    ) -> Self:
+        """Return a store over a collection that must exist, or over any table that fits the configuration.
 
-    def _write_to(self, keywords: dict[str, Any]) -> Collection:
-        refuse_unknown(keywords, ("domain",))
-        return self._collection.domain(keywords["domain"]) if "domain" in keywords else self._collection
+        Args:
+            embedding: The model.
+            collection: Its name, or a `CollectionConfig` that maps the table's columns.
+            **kwargs: The constructor's.
 
-    def _add(self, parts: Iterable[Part], keywords: dict[str, Any]) -> list[str]:
-        collection = self._write_to(keywords)
-        written: list[str] = []
-        for part in parts:
-            embeddings = self._embedding.embed_documents(part.texts)
-            written += collection.upsert(part.batch(embeddings)).ids
-        return written
+        Raises:
+            CollectionNotFound: There is no such table.
+            SchemaError: The table does not fit; the message says all that is wrong.
+        """
+        with ExitStack() as opened:
+            store = opened.enter_context(cls(embedding, collection, **kwargs))
+            _check_found(store, exists=store.collection.exists())
+            opened.pop_all()
+        return store
 
-    async def _aadd(self, parts: Iterable[Part], keywords: dict[str, Any]) -> list[str]:
-        collection = self._write_to(keywords).asynchronous
-        written: list[str] = []
-        for part in parts:
-            embeddings = await self._embedding.aembed_documents(part.texts)
-            written += (await collection.upsert(part.batch(embeddings))).ids
-        return written
+    @classmethod
+    async def afrom_existing(
+        cls, embedding: Embeddings | None = None, collection: CollectionLike | None = None, **kwargs: Any
+    ) -> Self:
+        """Return a store over a collection that must exist; see `from_existing`."""
+        async with AsyncExitStack() as opened:
+            store = await opened.enter_async_context(cls(embedding, collection, **kwargs))
+            _check_found(store, exists=await store.collection.asynchronous.exists())
+            opened.pop_all()
+        return store
+
+
+def _check_found(store: PGRecallVectorStore, *, exists: bool) -> None:
+    if not exists:
+        msg = f"there is no table for {store!r}; from_documents() makes it, or the first add_documents()"
+        raise CollectionNotFound(msg)
+
+
+def _model(embedding: object) -> Embeddings:
+    if not isinstance(embedding, Embeddings):
+        what = "missing" if embedding is None else f"a {type(embedding).__name__}"
+        msg = f"embedding must be a LangChain embedding model (an Embeddings), and is {what}"
+        raise ConfigError(msg)
+    return embedding
+
+
+def _relevance(function: Any) -> RelevanceFunction | None:
+    if function is not None and not callable(function):
+        msg = f"relevance_score_fn must be a function from a distance to a relevance, not {function!r}"
+        raise ConfigError(msg)
+    return cast("RelevanceFunction | None", function)

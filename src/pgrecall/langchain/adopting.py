@@ -1,0 +1,161 @@
+"""Collections of langchain-postgres, used where they are, or copied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from langchain_core.vectorstores import VectorStore
+
+from pgrecall import portal
+from pgrecall.collection.opening import open_client
+from pgrecall.errors import ConfigError
+from pgrecall.langchain.documents import ChunkKeys
+from pgrecall.langchain.langchain_postgres import TheirCollection, find
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
+    from pgrecall.collection import AsyncClient, AsyncCollection, Collection, CopyReport
+    from pgrecall.collection.opening import ClientLike
+    from pgrecall.records import Record
+
+_PLACE: tuple[str, ...] = tuple(TheirCollection.__dataclass_fields__)
+_COPYING = ("batch_size", "after", "verify", "progress")
+
+
+class AdoptingMethods(VectorStore):
+    """What `PGRecallVectorStore` does with the tables of langchain-postgres."""
+
+    _collection: Collection
+    _client: AsyncClient | None
+    _keys: ChunkKeys
+
+    @classmethod
+    def from_langchain_postgres(
+        cls,
+        embedding: Embeddings,
+        name: str,
+        *,
+        url: str | None = None,
+        client: ClientLike | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Return a store over a collection of langchain-postgres, which is read and written where it is.
+
+        The table stays as it is, and `PGVector` and `PGVectorStore` can go on using it. Nothing is made, and
+        what the table has no place for is an error.
+
+        Args:
+            embedding: The model that the collection was made with.
+            name: The table (`PGVectorStore`) or the collection (`PGVector`).
+            url: Where the database is; see `AsyncClient`.
+            client: A client that is open already, instead of *url*.
+            **kwargs: ``schema``; ``version``, ``"v1"`` for `PGVector` and ``"v2"`` for `PGVectorStore`, where there
+                are both of that name; ``distance``, as theirs cosine unless given; ``id_column``,
+                ``content_column``, ``embedding_column``, ``metadata_json_column``, ``metadata_columns`` and
+                ``ignore_metadata_columns`` where the catalog leaves open which they are; and the constructor's.
+
+        Raises:
+            CollectionNotFound: There is no such table or collection; the message lists the collections there are.
+            ConfigError: It must be said which of two collections, or which columns, are meant.
+            SchemaError: The table does not fit; the message says all that is wrong.
+        """
+        sought, rest = _sought(name, kwargs)
+        opened, made = open_client(url, client)
+        try:
+            found = portal.call(find(opened, sought))
+            return cls._over(embedding, found, made, rest)
+        except BaseException:
+            if made is not None:
+                portal.call(made.close())
+            raise
+
+    @classmethod
+    async def afrom_langchain_postgres(
+        cls,
+        embedding: Embeddings,
+        name: str,
+        *,
+        url: str | None = None,
+        client: ClientLike | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Return a store over a collection of langchain-postgres; see `from_langchain_postgres`."""
+        sought, rest = _sought(name, kwargs)
+        opened, made = open_client(url, client)
+        try:
+            return cls._over(embedding, await find(opened, sought), made, rest)
+        except BaseException:
+            if made is not None:
+                await made.close()
+            raise
+
+    def copy_from_langchain_postgres(
+        self, name: str, *, url: str | None = None, client: ClientLike | None = None, **kwargs: Any
+    ) -> CopyReport:
+        """Copy a collection of langchain-postgres, embeddings and all, into this store's, and check the copy.
+
+        Run again, it goes on; what has not changed is not written again. See `AsyncCollection.copy_to`.
+
+        Args:
+            name: The table (`PGVectorStore`) or the collection (`PGVector`).
+            url: Where it is; where this store made its connections itself, in the same database unless given.
+            client: A client that is open already, instead of *url*.
+            **kwargs: What `from_langchain_postgres` takes to find it, and of `AsyncCollection.copy_to`
+                ``batch_size``, ``after``, ``verify`` and ``progress``.
+
+        Raises:
+            CollectionNotFound: There is no such table or collection.
+            ConfigError: It was not said in which database to look, or see `from_langchain_postgres`.
+            CopyMismatch: Records are not stored as they were read.
+            RecordError: A record cannot be stored here; the message names it.
+        """
+        return portal.call(self.acopy_from_langchain_postgres(name, url=url, client=client, **kwargs))
+
+    async def acopy_from_langchain_postgres(
+        self, name: str, *, url: str | None = None, client: ClientLike | None = None, **kwargs: Any
+    ) -> CopyReport:
+        """Copy a collection of langchain-postgres into this store's; see `copy_from_langchain_postgres`."""
+        options = {word: kwargs.pop(word) for word in _COPYING if word in kwargs}
+        sought, rest = _sought(name, kwargs)
+        if rest:
+            msg = f"a copy does not know {sorted(rest)}"
+            raise ConfigError(msg)
+        if url is None and client is None:
+            client = self._client
+            if client is None:
+                msg = "this store's client is the caller's: pass url or client, to say where to copy from"
+                raise ConfigError(msg)
+        opened, made = open_client(url, client)
+        try:
+            found = await find(opened, sought)
+            return await found.copy_to(self._collection, convert=self._as_chunk, **options)
+        finally:
+            if made is not None:
+                await made.close()
+
+    def _as_chunk(self, record: Record) -> Record:
+        """Return *record* with the document, and the place in it, that a text with its metadata is given here."""
+        columns, keys, metadata = self._collection.config.columns, self._keys, record.metadata
+        if columns.document_id is None or columns.chunk_index is None:
+            return record
+        return replace(record, document_id=keys.document_of(metadata), chunk_index=keys.index_of(metadata))
+
+    @classmethod
+    def _over(
+        cls, embedding: Embeddings, found: AsyncCollection, made: AsyncClient | None, rest: dict[str, Any]
+    ) -> Self:
+        store: Self = cast("Any", cls)(embedding, found, **rest)
+        return store._closing(made)
+
+    def _closing(self, client: AsyncClient | None) -> Self:
+        """Close *client* with this store."""
+        self._client = client
+        return self
+
+
+def _sought(name: str, keywords: dict[str, Any]) -> tuple[TheirCollection, dict[str, Any]]:
+    """Return what is looked for, and the keywords that are not about that."""
+    place = {word: value for word, value in keywords.items() if word in _PLACE and word != "name"}
+    return TheirCollection(name=name, **place), {word: keywords[word] for word in keywords if word not in place}

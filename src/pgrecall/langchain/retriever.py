@@ -1,0 +1,162 @@
+"""`PGRecallRetriever`: LangChain's retriever with scores in the metadata and the chunks around each hit."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.vectorstores import VectorStoreRetriever
+from pydantic import Field, model_validator
+
+from pgrecall.collection.keywords import refuse_unknown
+from pgrecall.collection.reading import MAX_WINDOW
+from pgrecall.config import check_range
+from pgrecall.errors import ConfigError
+from pgrecall.langchain.documents import to_document
+from pgrecall.langchain.keywords import MMR_KEYWORDS, SEARCH_KEYWORDS, Search, VariedSearch, relevance_of
+from pgrecall.langchain.searching import SimilarityMethods
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pgrecall.langchain.keywords import RelevanceFunction
+    from pgrecall.langchain.vectorstore import PGRecallVectorStore
+    from pgrecall.records import Match, Record
+
+_K: Final = 4
+_SEARCHING: Final = frozenset({*SEARCH_KEYWORDS, *MMR_KEYWORDS})
+_UNNUMBERED: Final = (
+    "window has no effect: none of the documents found has a document's id and a chunk_index in its metadata; "
+    "number_chunks(documents) writes them before they are added"
+)
+
+
+class PGRecallRetriever(VectorStoreRetriever):
+    """Retrieves from a `PGRecallVectorStore`.
+
+    ``search_type`` is one of those in ``allowed_search_types``; ``search_kwargs`` are the keywords of the
+    search, and those of a call, as in ``retriever.invoke(query, k=3, filter=…)``, win over them. The fields
+    below can be given in both places too.
+
+    Attributes:
+        k: Documents wanted; 4 unless given.
+        score_key: Metadata key under which each document found gets its relevance, from 0 to 1; `None` for
+            nowhere.
+        window: How many chunks before and after each chunk found are returned with it, those of the same
+            document that pass the same filter; see `AsyncCollection.neighbours`. They stand in the order of
+            their document around the chunk, and none comes twice: where they overlap with those around
+            another chunk found, all of them are one run, which stands where the better of the two would.
+    """
+
+    k: int | None = None
+    score_key: str | None = None
+    window: int = Field(default=0, ge=0)
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        asked = _Asked.of(self, kwargs)
+        embedding = self._store.embeddings.embed_query(query)
+        found = asked.search.run(embedding, asked.k)
+        around: list[list[Record]] = []
+        if asked.window:
+            around = asked.search.collection.neighbours(found, asked.window, filter=asked.search.filter)
+        return asked.documents(found, around)
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        asked = _Asked.of(self, kwargs)
+        embedding = await self._store.embeddings.aembed_query(query)
+        found = await asked.search.arun(embedding, asked.k)
+        around: list[list[Record]] = []
+        if asked.window:
+            collection = asked.search.collection.asynchronous
+            around = await collection.neighbours(found, asked.window, filter=asked.search.filter)
+        return asked.documents(found, around)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, values: Any) -> Any:
+        # The base ignores what it does not know, and a filter that is ignored shows what it was to hide.
+        for name in values if isinstance(values, dict) else ():
+            if name in _SEARCHING and name not in cls.model_fields:
+                msg = f"{name} is a keyword of the search: write search_kwargs={{{name!r}: …}}"
+                raise ConfigError(msg)
+            refuse_unknown([name], tuple(cls.model_fields))
+        return values
+
+    @model_validator(mode="after")
+    def _check_store(self) -> Self:
+        if not isinstance(self.vectorstore, SimilarityMethods):
+            msg = f"a PGRecallRetriever needs a PGRecallVectorStore, not a {type(self.vectorstore).__name__}"
+            raise ValueError(msg)  # noqa: TRY004 - pydantic takes a ValueError for a value that is not valid
+        return self
+
+    @property
+    def _store(self) -> PGRecallVectorStore:
+        return cast("PGRecallVectorStore", self.vectorstore)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one call asks for: the retriever's fields and keywords, with the call's own over them."""
+
+    search: Search | VariedSearch
+    k: int
+    window: int
+    score_key: str | None
+    relevance: RelevanceFunction | None
+
+    @classmethod
+    def of(cls, retriever: PGRecallRetriever, keywords: dict[str, Any]) -> _Asked:
+        store = cast("PGRecallVectorStore", retriever.vectorstore)
+        asked: dict[str, Any] = {"k": retriever.k, "window": retriever.window, "score_key": retriever.score_key}
+        asked |= retriever.search_kwargs | keywords
+        k, window, score_key = (asked.pop(name) for name in ("k", "window", "score_key"))
+        if score_key is not None and not isinstance(score_key, str):
+            msg = f"score_key must be a metadata key, not {score_key!r}"
+            raise ConfigError(msg)
+        known = MMR_KEYWORDS if retriever.search_type == "mmr" else SEARCH_KEYWORDS
+        refuse_unknown(asked, (*known, "k", "window", "score_key"))
+        return cls(
+            search=VariedSearch.of(store.collection, asked)
+            if retriever.search_type == "mmr"
+            else Search.of(store.collection, asked, store.relevance_score_fn),
+            k=_K if k is None else k,
+            window=check_range(window, "window", 0, MAX_WINDOW),
+            score_key=score_key,
+            relevance=store.relevance_score_fn,
+        )
+
+    def documents(self, found: Sequence[Match], around: Sequence[Sequence[Record]]) -> list[Document]:
+        """Return what was found as documents, each where it was found within the chunks around it."""
+        if around and not any(around):
+            warnings.warn(_UNNUMBERED, UserWarning, stacklevel=2)
+        relevance: dict[str | None, float] = {match.id: relevance_of(match, self.relevance) for match in found}
+        made: list[Document] = []
+        for row in _in_runs(found, around) if around else found:
+            document = to_document(row)
+            if self.score_key is not None and row.id in relevance:
+                document.metadata[self.score_key] = relevance[row.id]
+            made.append(document)
+        return made
+
+
+def _in_runs(found: Sequence[Match], around: Sequence[Sequence[Record]]) -> Iterator[Match | Record]:
+    """Yield what was found, each within the chunks around it; what overlaps is one run, in the place of its best."""
+    runs: dict[int, dict[str | None, Match | Record]] = {}
+    places: dict[str | None, int] = {}
+    for position, (match, neighbours) in enumerate(zip(found, around, strict=True)):
+        rows = neighbours or (match,)
+        place, *others = sorted({places[row.id] for row in rows if row.id in places}) or [position]
+        run = runs.setdefault(place, {})
+        for other in others:
+            run |= runs.pop(other)
+        run |= {row.id: row for row in rows}
+        places |= dict.fromkeys(run, place)
+    for run in runs.values():
+        yield from sorted(run.values(), key=lambda row: (row.chunk_index or 0, row.id or ""))
