@@ -33,8 +33,10 @@ default_role = "code"
 nitpick_ignore_regex = [
     (r"py:.*", r"(asyncio|asyncpg|collections|contextlib|datetime|enum|np|os|npt|numpy|types|typing|uuid)\..*"),
     (r"py:.*", r"(Any|Awaitable|Callable|Iterable|Iterator|Literal|Mapping|NDArray|Self|Sequence)"),
-    (r"py:.*", r"(Embedding|Equals|Extra|Filter|Index|Matches|Names|ProgressLike|Records|datetime)"),
-    (r"py:.*", r"(BaseModel|BaseNode|Document|Embeddings|MetadataFilters|llama_index\..*|langchain_core\..*)"),
+    (r"py:.*", r"(ClientLike|CollectionLike|CopyProgressLike|Embedding|Equals|Extra|Filter|Index|Matches|Names)"),
+    (r"py:.*", r"(ProgressLike|RecordLists|Records|datetime)"),
+    (r"py:.*", r"(BaseModel|BaseNode|Document|Embeddings|Generation|MetadataFilters|RelevanceFunction|Scored)"),
+    (r"py:.*", r"(llama_index\..*|langchain_core\..*)"),
     (r"py:.*", r"(bool|bytes|dict|float|frozenset|int|list|memoryview|object|str|tuple|type|None|optional)"),
     (r"py:.*", r"(Base)?Exception|(Connection|Key|Lookup|Permission|Runtime|Timeout|Type|Value)Error"),
     (r"py:.*", r"pgrecall\.[a-z_]+\..*"),  # where a room keeps it; public names are documented as pgrecall.X

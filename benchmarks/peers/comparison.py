@@ -75,6 +75,13 @@ def _write_job(directory: Path, context: Context, rows: int) -> dict[str, Any]:
     }
 
 
+def documents_job(directory: Path, context: Context) -> dict[str, Any]:
+    """Write the rows for a peer that is to add them as its framework's documents, and return what it is told."""
+    np.save(directory / "rows.npy", context.corpus.vectors)
+    (directory / "rows.json").write_text(json.dumps(_columns(context.corpus)))
+    return {"url": context.url, "directory": str(directory), "documents": True}
+
+
 def _columns(corpus: Corpus) -> dict[str, Any]:
     return {"ids": corpus.ids, "contents": corpus.contents, "metadatas": corpus.metadatas}
 

@@ -9,7 +9,8 @@ import importlib.metadata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from langchain_core.embeddings import FakeEmbeddings
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings, FakeEmbeddings
 from langchain_postgres import Column, PGEngine, PGVectorStore
 from langchain_postgres.v2.indexes import HNSWQueryOptions
 
@@ -41,6 +42,13 @@ class Peer:
     def load(self, rows: Rows) -> Callable[[], None]:
         """Return what writes *rows*."""
         return lambda: self._store.add_embeddings(rows.contents, rows.embeddings, rows.metadatas, rows.ids)
+
+    def add_documents(self, rows: Rows) -> Callable[[], None]:
+        """Return what adds *rows* as documents, with a model that has embedded them already."""
+        entries = zip(rows.ids, rows.contents, rows.metadatas, strict=True)
+        documents = [Document(id=i, page_content=content, metadata=metadata) for i, content, metadata in entries]
+        model = _Known(dict(zip(rows.contents, rows.embeddings, strict=True)))
+        return lambda: PGVectorStore.from_documents(documents, model, engine=self._engine, table_name=_TABLE)
 
     def fill(self, source: str) -> None:
         """Replace what is there by all rows of *source*, and index them."""
@@ -76,6 +84,19 @@ class Peer:
             metadata_columns=list(self._types),
             index_query_options=options,
         )
+
+
+class _Known(Embeddings):
+    """A model that has embedded its texts already."""
+
+    def __init__(self, embeddings: Mapping[str, list[float]]) -> None:
+        self._embeddings = embeddings
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self._embeddings[text] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self._embeddings[text]
 
 
 def _translated(filter: Condition) -> dict[str, Any]:

@@ -25,7 +25,10 @@ def main(path: str) -> None:
     rows = Rows.read(Path(job["directory"]), "rows")
     module = importlib.import_module(f"benchmarks.peers.{job['peer']}")
     peer = module.Peer(job["url"], rows.dimensions, job.get("fields", {}))
-    answer = _filtered(job, peer, rows) if "filters" in job else _everything(job, peer, rows)
+    if "documents" in job:
+        answer: dict[str, Any] = {"documents": [_rate(rows, peer.add_documents)]}
+    else:
+        answer = _filtered(job, peer, rows) if "filters" in job else _everything(job, peer, rows)
     Path(job["out"]).write_text(json.dumps({"version": peer.version, **answer}))
 
 
