@@ -140,7 +140,7 @@ def test_documents_of_the_caller_are_not_changed(store):
 
 
 def test_delete_needs_a_condition(store):
-    with pytest.raises(ConfigError, match=r"clear\(\)"):
+    with pytest.raises(ConfigError, match="delete_all=True"):
         store.delete()
     with pytest.raises(FilterError, match="empty filter"):
         store.delete(filter={})

@@ -47,6 +47,8 @@ class AddingMethods(VectorStore):
     ) -> list[str]:
         """Embed and store texts, replacing those whose id exists, and return their ids in order.
 
+        What is checked is written in transactions of up to 5,000 texts each.
+
         Args:
             texts: The texts. A list is checked whole before any of it is written; with *batch_size*, and from
                 a generator, they are taken, embedded and written a batch at a time.
@@ -313,7 +315,11 @@ def _by_id(metadata_by_id: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapp
 
 
 def _everything(ids: Sequence[str] | None, filter: object, *, delete_all: bool) -> bool:
-    if delete_all and (ids is not None or filter is not None):
+    chosen = ids is not None or filter is not None
+    if delete_all and chosen:
         msg = "delete_all=True deletes everything, so it takes neither ids nor a filter"
+        raise ConfigError(msg)
+    if not delete_all and not chosen:
+        msg = "say what to delete: ids or a filter; delete_all=True deletes everything"
         raise ConfigError(msg)
     return delete_all

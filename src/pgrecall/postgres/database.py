@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import asyncpg
@@ -55,6 +55,13 @@ class Database:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+
+    def __reduce__(self) -> NoReturn:
+        msg = (
+            "connections cannot be pickled or copied: make the client, collection or store in the process that uses it "
+            "(a child after a fork can go on with its parent's)"
+        )
+        raise TypeError(msg)
 
     @property
     def lent(self) -> bool:

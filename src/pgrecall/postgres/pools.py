@@ -244,5 +244,9 @@ if hasattr(os, "register_at_fork"):
 
 async def _finish(task: asyncio.Task[LoopPool]) -> None:
     """Close the pool that *task* opens or has opened."""
+    try:
+        pool = await task
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - told already to whoever wanted to use it
+        return
     with suppress(PGRecallError, asyncio.CancelledError):
-        await (await task).close()
+        await pool.close()
