@@ -14,7 +14,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from pgrecall import AsyncClient, Client, CollectionConfig
 from pgrecall.errors import ConfigError, PermissionDenied, RecordError
 from pgrecall.langchain import PGRecallVectorStore, PGRecordManager
-from pgrecall.langchain.record_manager import ledger_for
+from pgrecall.langchain.announcing import ledger_for
 
 EMBEDDING = DeterministicFakeEmbedding(size=8)
 

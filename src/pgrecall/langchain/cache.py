@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.caches import BaseCache
 
 from pgrecall.collection.keywords import refuse_unknown
+from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import open_collection
 from pgrecall.errors import ConfigError
 from pgrecall.langchain import generations
-from pgrecall.langchain.lifetime import Closing
 from pgrecall.records import Record
 
 if TYPE_CHECKING:

@@ -1,58 +1,21 @@
-"""`PGRecordManager`: LangChain's indexing API, whose records cannot come apart from the documents.
-
-``index()`` writes documents and records one after the other: a run that is killed in between leaves one
-without the other. But it asks before it writes (``exists``, ``list_keys``), and so the store can know of
-whom the documents are that it is given next, and write the records with them, in the same transaction.
-"""
+"""`PGRecordManager`: LangChain's indexing API, whose records cannot come apart from the documents."""
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.indexing import RecordManager
 
+from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
 from pgrecall.errors import ConfigError
-from pgrecall.langchain.lifetime import Closing
+from pgrecall.langchain.announcing import announce, forget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgrecall.collection import AsyncLedger, Collection
     from pgrecall.collection.opening import ClientLike, CollectionLike
     from pgrecall.langchain.vectorstore import PGRecallVectorStore
-
-
-@dataclass(frozen=True, slots=True)
-class _Announced:
-    """Keys that a manager was just asked about, of which documents are about to be written or deleted.
-
-    Attributes:
-        ledger: The manager's ledger.
-        keys: The keys.
-    """
-
-    ledger: AsyncLedger
-    keys: frozenset[str]
-
-
-# Of this thread, or task: what another one indexes at the same time is no business of ours.
-_announced: Final[ContextVar[_Announced | None]] = ContextVar("pgrecall_announced", default=None)
-
-
-def ledger_for(collection: Collection, ids: Sequence[str | None] | None) -> AsyncLedger | None:
-    """Return the ledger that is to change with these documents, because its manager was just asked about them.
-
-    `None` where no manager was asked about all of them, or where its ledger is elsewhere: in another database,
-    schema or domain.
-    """
-    announced = _announced.get()
-    if announced is None or not ids or not announced.keys.issuperset(ids) or collection.scope.is_everything:
-        return None
-    own = collection.asynchronous.ledger(announced.ledger.namespace)
-    return own if own.is_same_as(announced.ledger) else None
 
 
 class PGRecordManager(RecordManager, Closing):
@@ -172,13 +135,13 @@ class PGRecordManager(RecordManager, Closing):
     def exists(self, keys: Sequence[str]) -> list[bool]:
         """Return, in the order of *keys*, whether each is recorded."""
         found = self._ledger.marked(keys)
-        self._announce(keys)
+        announce(self._ledger.asynchronous, keys)
         return found
 
     async def aexists(self, keys: Sequence[str]) -> list[bool]:
         """Return, in the order of *keys*, whether each is recorded."""
         found = await self._ledger.asynchronous.marked(keys)
-        self._announce(keys)
+        announce(self._ledger.asynchronous, keys)
         return found
 
     def list_keys(
@@ -199,7 +162,7 @@ class PGRecordManager(RecordManager, Closing):
         """
         groups = _listed(group_ids)
         keys = self._ledger.keys(before=before, after=after, group_ids=groups, limit=limit or None)
-        self._announce(keys)
+        announce(self._ledger.asynchronous, keys)
         return keys
 
     async def alist_keys(
@@ -214,27 +177,24 @@ class PGRecordManager(RecordManager, Closing):
         groups = _listed(group_ids)
         ledger = self._ledger.asynchronous
         keys = await ledger.keys(before=before, after=after, group_ids=groups, limit=limit or None)
-        self._announce(keys)
+        announce(self._ledger.asynchronous, keys)
         return keys
 
     def delete_keys(self, keys: Sequence[str]) -> None:
         """Forget these keys."""
         self._ledger.unmark(keys)
-        _announced.set(None)
+        forget()
 
     async def adelete_keys(self, keys: Sequence[str]) -> None:
         """Forget these keys."""
         await self._ledger.asynchronous.unmark(keys)
-        _announced.set(None)
-
-    def _announce(self, keys: Sequence[str]) -> None:
-        _announced.set(_Announced(self._ledger.asynchronous, frozenset(keys)) if keys else None)
+        forget()
 
 
 def _finish(group_ids: Sequence[str | None] | None) -> None:
     """Expect no more documents of a batch whose sources were told, which is the last that is done with it."""
     if group_ids is not None:
-        _announced.set(None)
+        forget()
 
 
 def _groups(keys: Sequence[str], group_ids: Sequence[Any] | None) -> list[str | None] | None:

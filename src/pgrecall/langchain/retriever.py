@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pgrecall.langchain.keywords import RelevanceFunction
-    from pgrecall.langchain.vectorstore import PGRecallVectorStore
     from pgrecall.records import Match, Record
 
 _K: Final = 4
@@ -97,8 +96,8 @@ class PGRecallRetriever(VectorStoreRetriever):
         return self
 
     @property
-    def _store(self) -> PGRecallVectorStore:
-        return cast("PGRecallVectorStore", self.vectorstore)
+    def _store(self) -> SimilarityMethods:
+        return cast("SimilarityMethods", self.vectorstore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class _Asked:
 
     @classmethod
     def of(cls, retriever: PGRecallRetriever, keywords: dict[str, Any]) -> _Asked:
-        store = cast("PGRecallVectorStore", retriever.vectorstore)
+        store = cast("SimilarityMethods", retriever.vectorstore)
         asked: dict[str, Any] = {"k": retriever.k, "window": retriever.window, "score_key": retriever.score_key}
         asked |= retriever.search_kwargs | keywords
         k, window, score_key = (asked.pop(name) for name in ("k", "window", "score_key"))

@@ -29,6 +29,21 @@ class SimilarityMethods(VectorStore):
     _collection: Collection
     _relevance: RelevanceFunction | None
 
+    @property
+    def embeddings(self) -> Embeddings:
+        """The embedding model."""
+        return self._embedding
+
+    @property
+    def relevance_score_fn(self) -> RelevanceFunction | None:
+        """What makes a relevance of a distance, where the store was given such a function."""
+        return self._relevance
+
+    @property
+    def collection(self) -> Collection:
+        """The collection; ``collection.asynchronous`` is its asynchronous form."""
+        return self._collection
+
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """Return the k documents most similar to *query*, best first.
 

@@ -12,8 +12,8 @@ from langchain_core.stores import BaseStore
 
 from pgrecall import jsonb, metadata_types
 from pgrecall.collection import AsyncClient, Client, KeyValues
+from pgrecall.collection.lifetime import Closing
 from pgrecall.errors import ConfigError, RecordError
-from pgrecall.langchain.lifetime import Closing
 from pgrecall.scope import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from langchain_core.embeddings import Embeddings
 
+from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
 from pgrecall.errors import CollectionNotFound, ConfigError
 from pgrecall.langchain.adopting import AdoptingMethods
 from pgrecall.langchain.documents import ChunkKeys
-from pgrecall.langchain.lifetime import Closing
 from pgrecall.langchain.listing import ListingMethods
 from pgrecall.langchain.retriever import PGRecallRetriever
 from pgrecall.langchain.searching import SimilarityMethods, VarietyMethods
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
 
-    from pgrecall.collection import Collection
     from pgrecall.collection.opening import ClientLike, CollectionLike
     from pgrecall.langchain.keywords import RelevanceFunction
     from pgrecall.records import Embedding
@@ -94,21 +93,6 @@ class PGRecallVectorStore(
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self._collection!r}>"
-
-    @property
-    def embeddings(self) -> Embeddings:
-        """The embedding model."""
-        return self._embedding
-
-    @property
-    def relevance_score_fn(self) -> RelevanceFunction | None:
-        """What makes a relevance of a distance, where the store was given such a function."""
-        return self._relevance
-
-    @property
-    def collection(self) -> Collection:
-        """The collection; ``collection.asynchronous`` is its asynchronous form."""
-        return self._collection
 
     def as_retriever(self, **kwargs: Any) -> PGRecallRetriever:
         """Return a retriever over this store.

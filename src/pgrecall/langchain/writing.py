@@ -13,9 +13,9 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 
 from pgrecall.errors import ConfigError, RecordError
+from pgrecall.langchain.announcing import ledger_for
 from pgrecall.langchain.documents import Part, document_parts, embedded_part, text_parts
 from pgrecall.langchain.keywords import in_domain
-from pgrecall.langchain.record_manager import ledger_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
