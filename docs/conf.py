@@ -2,6 +2,11 @@
 
 from importlib.metadata import version as _version
 
+# pydantic cannot make llama-index-core's models where autodoc is the first to import them.
+import pgrecall.llama_index as _llama_index
+
+del _llama_index
+
 project = "pgrecall"
 author = "pgrecall contributors"
 copyright = "2026, pgrecall contributors"

@@ -148,7 +148,8 @@ def _started(config):
 
 
 def pytest_report_header(config):
-    if config.option.collectonly:
+    # Where pytest-xdist runs the tests, each of its workers has a server of its own.
+    if config.option.collectonly or config.getoption("numprocesses", None):
         return None
     server = _started(config)
     if server is None:

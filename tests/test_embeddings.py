@@ -125,7 +125,7 @@ def test_matrix_with_a_zero_row_is_fine_elsewhere(distance):
 @pytest.mark.parametrize(
     "bad",
     [None, "abc", b"abc", 5, ["a", "b", "c"], [1, None, 3], [[1, 2, 3]], {1: 2}, [1j, 2, 3], [1, [2], 3], object()],
-    ids=repr,
+    ids=lambda bad: type(bad).__name__,
 )
 def test_matrix_names_the_row_that_is_no_embedding(bad):
     with pytest.raises((RecordError, DimensionMismatch), match="record 1"):

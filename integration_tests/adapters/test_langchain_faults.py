@@ -275,8 +275,8 @@ def test_filter_that_is_no_mapping_is_refused_by_whatever_takes_one(store, bad):
 
 def test_metadata_column_that_is_misspelt_is_an_error(url, database):
     database.execute("CREATE TABLE theirs (id text PRIMARY KEY, content text, embedding vector(8), metadata jsonb)")
-    store = PGRecallVectorStore(MODEL, url=url, table_name="theirs", metadata_json_column="metdata")
-    with store, pytest.raises(Exception, match="metdata"):
+    store = PGRecallVectorStore(MODEL, url=url, table_name="theirs", metadata_json_column="metadata_")
+    with store, pytest.raises(Exception, match="metadata_"):
         store.add_texts(["a"], [{"n": 1}])
     assert database.ask("SELECT count(*) FROM theirs") == 0
 

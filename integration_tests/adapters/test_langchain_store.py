@@ -643,7 +643,7 @@ MISSPELT = {
         "max_marginal_relevance_search_with_score",
         "max_marginal_relevance_search_with_score_by_vector",
     ],
-    "domian": [
+    "domains": [
         "add_texts",
         "add_documents",
         "add_embeddings",
@@ -673,7 +673,7 @@ def test_unknown_word_is_refused_with_the_nearest_and_before_anything_is_embedde
     model = Remembering(size=8)
     store = PGRecallVectorStore(model, client=client)
     arguments = ARGUMENTS.get(name, [VECTOR if "by_vector" in name else "a"])
-    nearest = {"filters": "filter", "domian": "domain"}[word]
+    nearest = {"filters": "filter", "domains": "domain"}[word]
     with pytest.raises(ConfigError, match=f"{word}.*{nearest}"):
         getattr(store, name)(*arguments, **{word: "x"})
     with pytest.raises(ConfigError, match=f"{word}.*{nearest}"):
@@ -697,7 +697,7 @@ def test_every_method_that_takes_any_keyword_is_among_those():
 def test_unknown_word_of_a_constructor_is_refused_with_the_nearest(client, name):
     arguments, keywords = MAKING[name]
     with pytest.raises(ConfigError, match="did you mean 'collection'"):
-        getattr(PGRecallVectorStore, name)(*arguments, client=client, collecton="x", **keywords)
+        getattr(PGRecallVectorStore, name)(*arguments, client=client, collections="x", **keywords)
 
 
 # -- domains ---------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ class Says(MockLLM):
 HOSTILE = [
     {"key": "owner", "value": "nope' OR '1'='1", "operator": "=="},
     {"key": "owner' = 'nope' OR '1'='1' --", "value": "x", "operator": "=="},
-    {"key": "owner\" OR true; DROP TABLE documents; --", "value": ["x"], "operator": "in"},
+    {"key": 'owner" OR true; DROP TABLE documents; --', "value": ["x"], "operator": "in"},
     {"key": "$id", "value": "a", "operator": "=="},
     {"key": "domain_id", "value": "other", "operator": "=="},
 ]

@@ -336,7 +336,7 @@ def test_store_is_used_from_many_loops_and_threads(store):
 
     def work():
         for _ in range(3):
-            found.append(asyncio.run(store.aquery(query())).ids)  # noqa: PERF401 - each in a loop of its own
+            found.append(asyncio.run(store.aquery(query())).ids)
             found.append(store.query(query()).ids)
 
     threads = [threading.Thread(target=work) for _ in range(4)]

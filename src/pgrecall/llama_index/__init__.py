@@ -8,8 +8,9 @@ except ModuleNotFoundError as error:  # the reader of the message has to know wh
     msg = "pgrecall.llama_index needs llama-index-core: pip install 'pgrecall[llama-index]'"
     raise ModuleNotFoundError(msg, name=error.name) from error
 
+from pgrecall.llama_index.ingesting import PGRecallIngestionStore
 from pgrecall.llama_index.vectorstore import PGRecallVectorStore
 
-__all__ = ["PGRecallVectorStore"]
+__all__ = ["PGRecallIngestionStore", "PGRecallVectorStore"]
 
 del _llama_index

@@ -1,4 +1,10 @@
-"""LlamaIndex's `MetadataFilters`, node ids and document ids to the engine's filter."""
+"""LlamaIndex's `MetadataFilters`, node ids and document ids to the engine's filter.
+
+What passes is what passes in LlamaIndex's own `SimpleVectorStore`, and where that raises a `TypeError`, because
+a node's value and the filter's cannot be compared, the node does not pass. Three things differ: types are
+JSON's, so that ``1`` is not true; groups may be nested; and a text where an operator takes a list, whose
+letters Python would look for one by one, is an error.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +30,9 @@ from pgrecall.filters import (
     Not,
     Or,
     Order,
+    leaves,
 )
+from pgrecall.filters.parse import MAX_CLAUSES, MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,15 +66,21 @@ def to_filter(
     if document_ids is not None:
         clauses.append(In(Column("document_id"), _texts(document_ids)))
     if filters is not None and filters.filters:
-        clauses.append(_group(filters))
+        clauses.append(_group(filters, 0))
+        if sum(1 for _ in leaves(clauses[-1])) > MAX_CLAUSES:
+            msg = f"there are more than {MAX_CLAUSES} conditions in one filter"
+            raise FilterError(msg)
     if not clauses:
         return None
     return clauses[0] if len(clauses) == 1 else And(tuple(clauses))
 
 
-def _group(filters: MetadataFilters) -> Filter:
+def _group(filters: MetadataFilters, depth: int) -> Filter:
+    if depth > MAX_DEPTH:
+        msg = f"the filter is nested deeper than {MAX_DEPTH} levels"
+        raise FilterError(msg)
     clauses = tuple(
-        _group(entry) if isinstance(entry, MetadataFilters) else _single(entry) for entry in filters.filters
+        _group(entry, depth + 1) if isinstance(entry, MetadataFilters) else _single(entry) for entry in filters.filters
     )
     if filters.condition is FilterCondition.OR and clauses:
         return Or(clauses)
@@ -92,7 +106,13 @@ def _equals(field: Field, entry: MetadataFilter) -> Filter:
 
 
 def _in(field: Field, entry: MetadataFilter) -> Filter:
-    return In(field, tuple(_json(entry, value) for value in _list(entry) if value is not None))
+    return In(field, _jsons(entry) or ())
+
+
+def _not_in(field: Field, entry: MetadataFilter) -> Filter:
+    values = _jsons(entry)
+    # Nothing can be looked up in what is no list; only where there is nothing to look up does that not matter.
+    return Equals(field, b"null") if values is None else Not(In(field, values))
 
 
 def _compare(order: Order) -> Callable[[Field, MetadataFilter], Filter]:
@@ -104,36 +124,37 @@ def _compare(order: Order) -> Callable[[Field, MetadataFilter], Filter]:
 
 
 def _contains(field: Field, entry: MetadataFilter) -> Filter:
-    if entry.value is None or isinstance(entry.value, list):
-        return _NOTHING
-    return Contains(field, _json(entry, entry.value))
+    return _NOTHING if isinstance(entry.value, list) else Contains(field, _json(entry, entry.value))
 
 
 def _any(field: Field, entry: MetadataFilter) -> Filter:
-    return Or(tuple(Contains(field, _json(entry, value)) for value in _list(entry)))
+    return Or(tuple(Contains(field, json) for json in _jsons(entry) or ()))
 
 
 def _all(field: Field, entry: MetadataFilter) -> Filter:
+    values = _jsons(entry)
+    if values is None:
+        return _NOTHING
     there = And((Exists(field), Not(Equals(field, b"null"))))
-    return And((there, *(Contains(field, _json(entry, value)) for value in _list(entry))))
+    return And((there, *(Contains(field, json) for json in values)))
 
 
 def _substring(*, fold: bool) -> Callable[[Field, MetadataFilter], Filter]:
     def make(field: Field, entry: MetadataFilter) -> Filter:
         if not isinstance(entry.value, str):
-            msg = f"filter {entry.key!r}: a text is looked for with a text, not with {entry.value!r}"
-            raise FilterError(msg)
+            return _NOTHING
         _json(entry, entry.value)
         return Matches(field, "substring", entry.value, fold)
 
     return make
 
 
-def _list(entry: MetadataFilter) -> list[Any]:
-    if not isinstance(entry.value, list):
-        msg = f"filter {entry.key!r}: operator {entry.operator.value!r} takes a list, not {entry.value!r}"
+def _jsons(entry: MetadataFilter) -> tuple[bytes, ...] | None:
+    """Return the values of the filter's list; `None` where its value is none."""
+    if isinstance(entry.value, str):
+        msg = f"filter {entry.key!r}: operator {entry.operator.value!r} takes a list, not the text {entry.value!r}"
         raise FilterError(msg)
-    return entry.value
+    return tuple(_json(entry, value) for value in entry.value) if isinstance(entry.value, list) else None
 
 
 def _json(entry: MetadataFilter, value: Any) -> bytes:
@@ -160,7 +181,7 @@ _OPERATORS: Final[Mapping[FilterOperator, Callable[[Field, MetadataFilter], Filt
     FilterOperator.GT: _compare(Order.GREATER),
     FilterOperator.GTE: _compare(Order.GREATER_OR_EQUAL),
     FilterOperator.IN: _in,
-    FilterOperator.NIN: lambda field, entry: Not(_in(field, entry)),
+    FilterOperator.NIN: _not_in,
     FilterOperator.CONTAINS: _contains,
     FilterOperator.ANY: _any,
     FilterOperator.ALL: _all,

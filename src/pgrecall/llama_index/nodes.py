@@ -1,13 +1,14 @@
 """LlamaIndex's nodes to records, and back.
 
-Text, metadata, embedding and source document have columns of their own, which every reader of the table
-understands. What only LlamaIndex knows (relationships, excluded keys, templates, the kind of node) is the
-record's envelope.
+Text, metadata, embedding, source document and position have columns of their own, which every reader of the table
+understands. What only LlamaIndex knows (relationships, excluded keys, templates, the kind of node) is the record's
+envelope.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from llama_index.core.schema import (
     BaseNode,
@@ -23,70 +24,134 @@ from llama_index.core.schema import (
 )
 
 from pgrecall.errors import RecordError
+from pgrecall.llama_index.envelope import CLASS_NAME, pack, unpack
 from pgrecall.records import RecordBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pgrecall.records import Match, Record
 
 _KINDS: Final[Mapping[str, type[BaseNode]]] = {
     kind.class_name(): kind for kind in (TextNode, IndexNode, ImageNode, Node, Document, ImageDocument)
 }
-# What has a column of its own. A text resource keeps its other parts, such as a MIME type.
-_COLUMNS: Final[dict[str, Any]] = {
-    "id_": True,
-    "embedding": True,
-    "metadata": True,
-    "text": True,
-    "text_resource": {"text"},
-}
-_KIND: Final = "class_name"
+_INDEX_KEY: Final = "chunk_index"
+_MAX_INT4: Final = 2**31 - 1
 
 
 def to_batch(nodes: Sequence[BaseNode]) -> RecordBatch:
     """Return *nodes* as records.
 
     Raises:
-        RecordError: An entry is no node, or has no embedding.
+        RecordError: An entry is no node, has no embedding, or has more than one source.
     """
-    for position, node in enumerate(nodes):
-        if not isinstance(node, BaseNode):
-            msg = f"node {position} is a {type(node).__name__}, not a node of LlamaIndex"
-            raise RecordError(msg)
-        if node.embedding is None:
-            msg = f"node {position} (id {node.node_id!r}) has no embedding; embed it before it is added"
-            raise RecordError(msg)
+    embeddings = [_embedding(position, node) for position, node in enumerate(nodes)]
+    documents = [_document(position, node) for position, node in enumerate(nodes)]
     return RecordBatch(
-        embeddings=[node.get_embedding() for node in nodes],
+        embeddings=embeddings,
         ids=[node.node_id for node in nodes],
         contents=[node.get_content(MetadataMode.NONE) for node in nodes],
         metadatas=[node.metadata for node in nodes],
-        document_ids=[node.ref_doc_id for node in nodes],
-        envelopes=[_envelope(node) for node in nodes],
+        document_ids=documents,
+        chunk_indexes=_indexes(nodes, documents),
+        envelopes=[pack(node, document) for node, document in zip(nodes, documents, strict=True)],
+        optional=frozenset({"chunk_index"}),
     )
 
 
 def to_node(row: Record | Match) -> BaseNode:
-    """Return a stored row as the node that it was, or, where another framework wrote it, as a text node."""
+    """Return a stored row, which is nobody else's, as the node that it was; what another framework wrote as text."""
     embedding = None if row.embedding is None else [float(number) for number in row.embedding]
+    metadata = row.metadata if isinstance(row.metadata, dict) else dict(row.metadata)
     if row.envelope is None:
-        node = TextNode(id_=row.id or "", text=row.content or "", metadata=dict(row.metadata), embedding=embedding)
+        node = TextNode(id_=row.id or "", text=row.content or "", metadata=metadata, embedding=embedding)
         if row.document_id is not None:
             node.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=row.document_id)
         return node
-    data = dict(row.envelope)
-    kind = _KINDS.get(data.pop(_KIND, ""), TextNode)
-    data |= {"id_": row.id, "metadata": dict(row.metadata), "embedding": embedding}
-    if issubclass(kind, Node):
-        if row.content or "text_resource" in data:
-            data["text_resource"] = {**(data.get("text_resource") or {}), "text": row.content}
+    envelope, fields = dict(row.envelope), dict[str, Any]()
+    if CLASS_NAME in envelope:
+        name, fields = envelope.pop(CLASS_NAME), {**envelope, "metadata": metadata}
     else:
-        data["text"] = row.content or ""
-    return kind.from_dict(data)
+        name, fields = unpack(envelope, metadata, row.document_id)
+    kind = _KINDS.get(name, TextNode)
+    fields |= {"id_": row.id, "embedding": embedding}
+    if issubclass(kind, Node):
+        if row.content or "text_resource" in fields:
+            fields["text_resource"] = {**(fields.get("text_resource") or {}), "text": row.content}
+    else:
+        fields["text"] = row.content or ""
+    # Of the others' `from_dict`, only that of index nodes does more than this.
+    return kind.from_dict(fields) if issubclass(kind, IndexNode) else kind(**cast("Any", fields))
 
 
-def _envelope(node: BaseNode) -> dict[str, Any]:
-    envelope = node.model_dump(mode="json", exclude=_COLUMNS, exclude_defaults=True)
-    envelope[_KIND] = node.class_name()
-    return envelope
+def with_fields(node: BaseNode, names: Iterable[str]) -> BaseNode:
+    """Return *node* with only these keys in its metadata, and in the copies that its relationships have of it."""
+    wanted = frozenset(names)
+    node.metadata = _only(node.metadata, wanted)
+    for related in node.relationships.values():
+        for one in related if isinstance(related, list) else (related,):
+            one.metadata = _only(one.metadata, wanted)
+    return node
+
+
+def _only(metadata: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if key in names}
+
+
+def _embedding(position: int, node: object) -> list[float]:
+    if not isinstance(node, BaseNode):
+        msg = f"node {position} is a {type(node).__name__}, not a node of LlamaIndex"
+        raise RecordError(msg)
+    if node.embedding is None:
+        msg = f"node {position} (id {node.node_id!r}) has no embedding; embed it before it is added"
+        raise RecordError(msg)
+    return node.embedding
+
+
+def _document(position: int, node: BaseNode) -> str | None:
+    """Return the id of the document that *node* is a part of; a whole document is its own."""
+    try:
+        source = node.ref_doc_id
+    except ValueError as error:
+        msg = f"node {position} (id {node.node_id!r}): {error}"
+        raise RecordError(msg) from None
+    return node.node_id if source is None and isinstance(node, Document) else source
+
+
+def _indexes(nodes: Sequence[BaseNode], documents: Sequence[str | None]) -> list[int | None]:
+    """Return the position of each node in its document, as far as it is said.
+
+    The metadata can say it, under ``chunk_index``. Otherwise the nodes that a splitter has chained are counted
+    from the first on; where that was not added together with them, or where a document has several chains, as
+    a hierarchy has, nothing is known.
+    """
+    chained: dict[str, list[BaseNode]] = defaultdict(list)
+    for node, document in zip(nodes, documents, strict=True):
+        if document is not None and node.relationships.keys() & _CHAIN:
+            chained[document].append(node)
+    counted = {node_id: index for chain in chained.values() for index, node_id in enumerate(_in_order(chain))}
+    return [_noted(node.metadata) if _INDEX_KEY in node.metadata else counted.get(node.node_id) for node in nodes]
+
+
+_CHAIN: Final = frozenset({NodeRelationship.PREVIOUS, NodeRelationship.NEXT})
+
+
+def _in_order(chained: Iterable[BaseNode]) -> list[str]:
+    """Return the ids of the nodes that follow the first one of their chain, with its own; none of several chains."""
+    following = {node.node_id: node.relationships.get(NodeRelationship.NEXT) for node in chained}
+    first = [node.node_id for node in chained if NodeRelationship.PREVIOUS not in node.relationships]
+    found = dict.fromkeys(first) if len(first) == 1 else {}
+    node_id = next(iter(found), None)
+    while node_id is not None:
+        follower = following.get(node_id)
+        node_id = follower.node_id if isinstance(follower, RelatedNodeInfo) else None
+        if node_id not in following or node_id in found:
+            break
+        found[node_id] = None
+    return list(found)
+
+
+def _noted(metadata: Mapping[str, Any]) -> int | None:
+    value = metadata[_INDEX_KEY]
+    good = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_INT4
+    return value if good else None

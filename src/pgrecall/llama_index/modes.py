@@ -1,0 +1,227 @@
+"""What a query of LlamaIndex asks for, and the way to answer it: one for each mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+from llama_index.core.vector_stores.types import VectorStoreQueryMode
+
+from pgrecall.collection.keywords import OPTIONS, refuse_unknown, search_options
+from pgrecall.config import MAX_K, check_range
+from pgrecall.errors import ConfigError
+from pgrecall.llama_index.filters import to_filter
+from pgrecall.llama_index.variety import pick
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from llama_index.core.vector_stores.types import VectorStoreQuery
+
+    from pgrecall.collection import AsyncCollection, Collection
+    from pgrecall.config import SearchOptions
+    from pgrecall.filters import Filter
+    from pgrecall.records import Match, Page, Record
+
+# What other stores call the options.
+_SYNONYMS: Final = {"hnsw_ef_search": "ef_search", "ivfflat_probes": "probes"}
+_THRESHOLD: Final = "mmr_threshold"
+_FACTOR: Final = "mmr_prefetch_factor"
+_PREFETCH: Final = "mmr_prefetch_k"
+_KNOWN: Final = (*OPTIONS, *_SYNONYMS, _THRESHOLD, _FACTOR, _PREFETCH)
+_DEFAULT_THRESHOLD: Final = 0.5
+_DEFAULT_FACTOR: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found.
+
+    Attributes:
+        rows: The rows, best first.
+        similarities: One for each, higher is better; `None` where nothing was compared.
+    """
+
+    rows: Sequence[Record | Match]
+    similarities: list[float] | None
+
+
+class Way(Protocol):
+    """A query that is checked and only has to be run."""
+
+    def run(self, collection: Collection) -> Answer:
+        """Return what is found."""
+        ...
+
+    async def arun(self, collection: AsyncCollection) -> Answer:
+        """Return what is found."""
+        ...
+
+
+def checked_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a query under our names for them.
+
+    Raises:
+        ConfigError: One is not known, or two of them say the same thing.
+    """
+    refuse_unknown(keywords, _KNOWN)
+    for theirs, ours in _SYNONYMS.items():
+        if theirs in keywords and ours in keywords:
+            msg = f"{theirs} and {ours} say the same thing twice; pass one of them"
+            raise ConfigError(msg)
+    return {_SYNONYMS.get(name, name): value for name, value in keywords.items()}
+
+
+def way_of(query: VectorStoreQuery, keywords: Mapping[str, Any], *, restrict_to_node_ids: bool) -> Way:
+    """Return how *query* is answered.
+
+    Args:
+        query: The query.
+        keywords: Those of the call, checked.
+        restrict_to_node_ids: Whether the query's ``node_ids``, where there are any, leave nothing else.
+
+    Raises:
+        ConfigError: The mode is not supported, or a value is out of range.
+        FilterError: A filter is not supported.
+    """
+    make = _WAYS.get(VectorStoreQueryMode(query.mode)) if query.mode in _MODES else None
+    if make is None:
+        raise ConfigError(_unsupported(query.mode))
+    wanted = to_filter(
+        query.filters, node_ids=query.node_ids if restrict_to_node_ids else None, document_ids=query.doc_ids
+    )
+    embedding = query.query_embedding
+    # A zero vector is how LlamaIndex says that only the filters count.
+    if embedding is None or (len(embedding) and not any(embedding)):
+        return _Listing(query.similarity_top_k, wanted)
+    return make(query, keywords, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What passes the filters, in the order of the ids."""
+
+    k: int
+    filter: Filter | None
+
+    def run(self, collection: Collection) -> Answer:
+        return self._answer(collection.list(limit=self.k, filter=self.filter, include=["envelope"]))
+
+    async def arun(self, collection: AsyncCollection) -> Answer:
+        return self._answer(await collection.list(limit=self.k, filter=self.filter, include=["envelope"]))
+
+    def _answer(self, page: Page) -> Answer:
+        return Answer(page.records, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Nearest:
+    """The k nearest."""
+
+    embedding: Sequence[float]
+    k: int
+    filter: Filter | None
+    options: SearchOptions
+
+    @classmethod
+    def of(cls, query: VectorStoreQuery, keywords: Mapping[str, Any], wanted: Filter | None) -> _Nearest:
+        return cls(query.query_embedding or (), query.similarity_top_k, wanted, search_options(keywords))
+
+    def run(self, collection: Collection) -> Answer:
+        found = collection.search(
+            self.embedding, self.k, filter=self.filter, include=["envelope"], options=self.options
+        )
+        return self._answer(found)
+
+    async def arun(self, collection: AsyncCollection) -> Answer:
+        found = await collection.search(
+            self.embedding, self.k, filter=self.filter, include=["envelope"], options=self.options
+        )
+        return self._answer(found)
+
+    def _answer(self, found: Sequence[Match]) -> Answer:
+        return Answer(found, [match.score for match in found])
+
+
+@dataclass(frozen=True, slots=True)
+class _Varied:
+    """K of the nearest that are not all the same; see `variety`."""
+
+    nearest: _Nearest
+    k: int
+    threshold: float
+
+    @classmethod
+    def of(cls, query: VectorStoreQuery, keywords: Mapping[str, Any], wanted: Filter | None) -> _Varied:
+        k = check_range(query.similarity_top_k, "similarity_top_k", 1, MAX_K)
+        nearest = _Nearest(query.query_embedding or (), _prefetch(k, keywords), wanted, search_options(keywords))
+        return cls(nearest, k, _threshold(query, keywords))
+
+    def run(self, collection: Collection) -> Answer:
+        near = self.nearest
+        found = collection.search(
+            near.embedding, near.k, filter=near.filter, include=["envelope", "embedding"], options=near.options
+        )
+        return self._answer(found)
+
+    async def arun(self, collection: AsyncCollection) -> Answer:
+        near = self.nearest
+        found = await collection.search(
+            near.embedding, near.k, filter=near.filter, include=["envelope", "embedding"], options=near.options
+        )
+        return self._answer(found)
+
+    def _answer(self, found: Sequence[Match]) -> Answer:
+        if not found:
+            return Answer([], [])
+        candidates = np.stack([np.asarray(match.embedding) for match in found])
+        picks = pick(np.asarray(self.nearest.embedding), candidates, self.k, self.threshold)
+        for match in found:
+            match.embedding = None  # no query of another mode returns it
+        return Answer([found[position] for position, _ in picks], [worth for _, worth in picks])
+
+
+def _threshold(query: VectorStoreQuery, keywords: Mapping[str, Any]) -> float:
+    # The keyword counts wherever it is given, be it `None`: the retriever has no other way to pass a threshold.
+    value = keywords.get(_THRESHOLD, query.mmr_threshold)
+    if value is None:
+        return _DEFAULT_THRESHOLD
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        msg = f"{_THRESHOLD} must be a number from 0 (as varied as possible) to 1 (simply the nearest), not {value!r}"
+        raise ConfigError(msg)
+    return float(value)
+
+
+def _prefetch(k: int, keywords: Mapping[str, Any]) -> int:
+    """Return from how many of the nearest to pick k."""
+    wanted, factor = keywords.get(_PREFETCH), keywords.get(_FACTOR)
+    if wanted is not None and factor is not None:
+        msg = f"{_PREFETCH} and {_FACTOR} say the same thing twice; pass one of them"
+        raise ConfigError(msg)
+    if wanted is not None:
+        return max(k, check_range(wanted, _PREFETCH, 1, MAX_K))
+    factor = _DEFAULT_FACTOR if factor is None else factor
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1 <= factor <= MAX_K:
+        msg = f"{_FACTOR} must be a number from 1 to {MAX_K}, not {factor!r}"
+        raise ConfigError(msg)
+    return min(MAX_K, max(k, int(k * factor)))
+
+
+_MODES: Final = frozenset(VectorStoreQueryMode)
+_WAYS: Final[Mapping[VectorStoreQueryMode, Callable[[VectorStoreQuery, Mapping[str, Any], Filter | None], Way]]] = {
+    VectorStoreQueryMode.DEFAULT: _Nearest.of,
+    VectorStoreQueryMode.MMR: _Varied.of,
+}
+_BY_WORDS: Final = (
+    VectorStoreQueryMode.TEXT_SEARCH,
+    VectorStoreQueryMode.SPARSE,
+    VectorStoreQueryMode.HYBRID,
+    VectorStoreQueryMode.SEMANTIC_HYBRID,
+)
+
+
+def _unsupported(mode: object) -> str:
+    name = mode.value if isinstance(mode, VectorStoreQueryMode) else mode
+    reason = ", because collections cannot be searched by keywords yet" if mode in _BY_WORDS else ""
+    return f"query mode {name!r} is not supported{reason}; there are: {', '.join(way.value for way in _WAYS)}"

@@ -1,0 +1,67 @@
+"""Querying as LlamaIndex has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery, VectorStoreQueryResult
+
+from pgrecall.errors import ConfigError
+from pgrecall.llama_index.loops import on_this_loop
+from pgrecall.llama_index.modes import checked_keywords, way_of
+from pgrecall.llama_index.nodes import to_node, with_fields
+
+if TYPE_CHECKING:
+    from pgrecall.collection import Collection
+    from pgrecall.llama_index.modes import Answer, Way
+
+
+class QueryMethods(BasePydanticVectorStore):
+    """Finds nodes."""
+
+    search_kwargs: dict[str, Any] = Field(default_factory=dict)
+    restrict_to_node_ids: bool = True
+
+    _collection: Collection = PrivateAttr()
+
+    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """Return the nodes that answer *query*, best first; a higher similarity is better.
+
+        Without an embedding, or with one of zeros, the nodes that pass the filters are listed in the order of
+        their ids, without similarities.
+
+        Args:
+            query: The query. ``node_ids`` that are empty restrict nothing; ``doc_ids`` that are empty leave
+                nothing; ``output_fields`` are the metadata keys that nodes come with, all of them where it is
+                `None`. The mode is DEFAULT or MMR.
+            **kwargs: What a retriever has as ``vector_store_kwargs``: the fields of `SearchOptions`, also as
+                ``hnsw_ef_search`` and ``ivfflat_probes``; in MMR mode ``mmr_threshold``, which wins over the
+                query's where it is given, and ``mmr_prefetch_factor`` (4 unless given) or
+                ``mmr_prefetch_k``: from how many of the nearest to pick.
+
+        Raises:
+            ConfigError: The mode is not supported, a keyword is not known, or a value is out of range.
+            FilterError: A filter is not supported.
+            DimensionMismatch: The embedding has another length than the collection's.
+        """
+        return _result(query, self._way(query, kwargs).run(self._collection))
+
+    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """Return the nodes that answer *query*; see `query`."""
+        return _result(query, await self._way(query, kwargs).arun(on_this_loop(self._collection)))
+
+    def _way(self, query: VectorStoreQuery, keywords: dict[str, Any]) -> Way:
+        column = self._collection.config.columns.embedding
+        if query.embedding_field not in (None, "embedding", column):
+            msg = f"embedding_field={query.embedding_field!r}: the only field with embeddings is {column!r}"
+            raise ConfigError(msg)
+        known = {**checked_keywords(self.search_kwargs), **checked_keywords(keywords)}
+        return way_of(query, known, restrict_to_node_ids=self.restrict_to_node_ids)
+
+
+def _result(query: VectorStoreQuery, answer: Answer) -> VectorStoreQueryResult:
+    nodes = [to_node(row) for row in answer.rows]
+    if query.output_fields is not None:
+        nodes = [with_fields(node, query.output_fields) for node in nodes]
+    return VectorStoreQueryResult(nodes=nodes, similarities=answer.similarities, ids=[node.node_id for node in nodes])
