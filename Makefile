@@ -46,8 +46,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP) ## ask your own documents: DOCS=dir QUERY="…" EMBEDDINGS=name, all optional
 	@$(BIN)/pgrecall demo $(if $(DOCS),--docs "$$DOCS") $(if $(QUERY),--query "$$QUERY") $(if $(EMBEDDINGS),--embeddings "$$EMBEDDINGS")
 
+# Each process has a PostgreSQL of its own; ARGS="-n 0" runs everything in one.
 test: lint types ## all that CI asks for: lint, import contracts, types, then every test
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## style, formatting, spelling, and who may import whom
 	$(RUN) ruff check .
