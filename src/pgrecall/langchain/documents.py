@@ -64,11 +64,10 @@ class ChunkKeys:
 
     def document_of(self, metadata: Mapping[str, Any] | None) -> str | None:
         """Return the document's id, or `None` where the metadata names none that an index can hold."""
-        value = next((metadata[key] for key in self.document_id if key in metadata), None) if metadata else None
-        if isinstance(value, bool) or not isinstance(value, str | int | UUID):
-            return None
-        text = str(value)
-        return text if 0 < len(text) <= _MAX_CHARACTERS and "\x00" not in text else None
+        for key in self.document_id:
+            if metadata and key in metadata:
+                return _as_id(metadata[key])
+        return None
 
     def index_of(self, metadata: Mapping[str, Any] | None) -> int | None:
         """Return the position, or `None` where the metadata has none that is a whole number of 32 bits."""
@@ -153,6 +152,12 @@ def document_parts(documents: Iterable[Document], ids: Ids | None, batch_size: i
                 raise RecordError(msg)
         part_ids = [document.id for document in part] if ids is None else ids[place]
         yield Part([document.page_content for document in part], [document.metadata for document in part], part_ids)
+
+
+def _as_id(value: object) -> str | None:
+    if isinstance(value, int | UUID) and not isinstance(value, bool):
+        value = str(value)
+    return value if isinstance(value, str) and 0 < len(value) <= _MAX_CHARACTERS and "\x00" not in value else None
 
 
 def embedded_part(

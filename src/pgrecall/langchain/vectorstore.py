@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from langchain_core.embeddings import Embeddings
-
 from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
 from pgrecall.errors import CollectionNotFound, ConfigError
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from langchain_core.documents import Document
+    from langchain_core.embeddings import Embeddings
 
     from pgrecall.collection.opening import ClientLike, CollectionLike
     from pgrecall.langchain.keywords import RelevanceFunction
@@ -260,12 +259,14 @@ def _check_found(store: PGRecallVectorStore, *, exists: bool) -> None:
         raise CollectionNotFound(msg)
 
 
-def _model(embedding: object) -> Embeddings:
-    if not isinstance(embedding, Embeddings):
+def _model(embedding: Any) -> Embeddings:
+    # By what it can do, as LangChain's own stores take it: not every model is derived from `Embeddings`.
+    able = all(callable(getattr(embedding, name, None)) for name in ("embed_documents", "embed_query"))
+    if not able or isinstance(embedding, type):
         what = "missing" if embedding is None else f"a {type(embedding).__name__}"
         msg = f"embedding must be a LangChain embedding model (an Embeddings), and is {what}"
         raise ConfigError(msg)
-    return embedding
+    return cast("Embeddings", embedding)
 
 
 def _relevance(function: Any) -> RelevanceFunction | None:

@@ -10,7 +10,7 @@ from pgrecall import jsonb
 from pgrecall.errors import ConfigError, RecordError, SchemaError
 from pgrecall.metadata_types import describe
 from pgrecall.rows.metadata import check_keys
-from pgrecall.rows.values import all_plain, are_plain_ids, check_id, content, json_object, time
+from pgrecall.rows.values import all_plain, are_indexable, are_plain_ids, check_id, content, json_object, text, time
 from pgrecall.scope import Scope
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from pgrecall.table import Table
 
 
+# What a column can be taken as, without a look at each of its values.
+_PLAIN: Final[Mapping[Callable[[Any], Any], Callable[[Sequence[Any]], bool]]] = {
+    content: all_plain,
+    text: are_indexable,
+}
 _MADE_TYPES: Final = frozenset({"text", "character varying", "uuid"})
 
 
@@ -101,9 +106,10 @@ class Reader:
                     )
                     raise RecordError(msg)
             return {}
-        if values is None:
+        if values is None or all(value is None for value in values):
             return {name: [absent] * self._count}
-        if encode is content and all_plain(values):
+        as_they_are = _PLAIN.get(encode)
+        if as_they_are is not None and as_they_are(values):
             return {name: list(values)}
         return {name: self._read(name, values, lambda value: absent if value is None else encode(value))}
 

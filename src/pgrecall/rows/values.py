@@ -69,6 +69,11 @@ def all_plain(values: Sequence[Any]) -> bool:
     return True
 
 
+def are_indexable(values: Sequence[Any]) -> bool:
+    """Whether *values* are all texts that an index can hold, just as they are."""
+    return all_plain(values) and max(map(len, values), default=0) * 4 <= MAX_ID_BYTES
+
+
 def are_plain_ids(values: Sequence[Any], table: Table) -> bool:
     """Whether *values* can all be ids in *table* just as they are."""
     if table.id_type != "text" or not all(values) or not all_plain(values):
