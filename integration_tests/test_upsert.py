@@ -1,13 +1,14 @@
 """Writing: what goes in is what is stored, once, whole, and only where it has changed."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from pgrecall import CollectionConfig, Record, RecordBatch
-from pgrecall.errors import ConfigError, RecordError
+from pgrecall import CollectionConfig, Columns, Record, RecordBatch
+from pgrecall.errors import ConfigError, RecordError, SchemaError
 
 ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]
 ROW_VERSIONS = "SELECT id, xmin, ctid FROM docs ORDER BY id"
@@ -283,3 +284,27 @@ async def test_uuid_collection_refuses_other_ids(client):
     with pytest.raises(RecordError, match=r"'a' is not a UUID.*id_type='text'"):
         await docs.upsert([Record(id="a", embedding=[1, 1, 1])])
     assert await docs.count() == 0
+
+
+async def test_upsert_that_meets_old_rows_after_new_ones_counts_and_replaces_them(docs):
+    old = [Record(id=f"{n:03}", embedding=[1, 0, 0], content="old") for n in range(120, 240)]
+    await docs.upsert(old)
+    again = [replace(record, content="new" if int(record.id) % 2 else "old") for record in old]
+    fresh = [Record(id=f"{n:03}", embedding=[0, 1, 0], content="new") for n in [*range(120), *range(240, 300)]]
+    # In batches of 60 by id: two of new rows only, two of old ones, of which half are as before, and a new one.
+    result = await docs.upsert([*fresh, *again], batch_size=60)
+    assert (result.inserted, result.updated, result.unchanged) == (180, 60, 60)
+    assert await docs.count() == 300
+    assert [r.content for r in await docs.get(["119", "120", "121", "299"])] == ["new", "old", "new", "new"]
+
+
+async def test_upsert_in_several_batches_takes_no_row_of_another_domain(client, database):
+    database.execute("CREATE TABLE flat (id text PRIMARY KEY, domain_id text NOT NULL, embedding vector(3) NOT NULL)")
+    columns = Columns(**dict.fromkeys(["document_id", "chunk_index", "content", "metadata", "metadata_types"]))
+    config = CollectionConfig(name="flat", columns=columns)
+    theirs = client.collection(config, domain="theirs")
+    await theirs.upsert([Record(id="150", embedding=[1, 0, 0])])
+    mine = [Record(id=f"{n:03}", embedding=[0, 1, 0]) for n in range(200)]
+    with pytest.raises(SchemaError, match="belongs to another domain"):
+        await client.collection(config, domain="mine").upsert(mine, batch_size=60)
+    assert (await theirs.get(["150"], include=["embedding"]))[0].embedding.tolist() == [1, 0, 0]

@@ -108,6 +108,7 @@ async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int, companion
     table, rows, ids = await checked(handle, batch)
     tell = None if companion is None else await _teller(companion, batch, ids)
     inserted = updated = 0
+    likely_new = False
     parts = _parts(rows, batch_size)
     part = next(parts)
     part.finish()
@@ -116,11 +117,12 @@ async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int, companion
         # While the server takes one batch, the next is encoded and hashed.
         ahead = None if following is None else asyncio.create_task(asyncio.to_thread(following.finish))
         try:
-            counts = await write(handle, table, part, then=tell)
+            counts = await write(handle, table, part, then=tell, likely_new=likely_new)
         finally:
             if ahead is not None:
                 await ahead
         inserted, updated = inserted + counts[0], updated + counts[1]
+        likely_new = counts[0] == len(part)
         part = following
     if inserted:
         handle.knowledge.forget_estimates()
@@ -173,7 +175,13 @@ async def _teller(companion: Companion, batch: RecordBatch, ids: Sequence[str]) 
 
 
 async def write(
-    handle: Handle, table: Table, rows: Rows, *, first: _Tell | None = None, then: _Tell | None = None
+    handle: Handle,
+    table: Table,
+    rows: Rows,
+    *,
+    first: _Tell | None = None,
+    then: _Tell | None = None,
+    likely_new: bool = False,
 ) -> tuple[int, int]:
     """Write *rows* in one transaction and return how many were inserted and how many replaced.
 
@@ -183,14 +191,17 @@ async def write(
         rows: The rows, finished.
         first: What else to do in the transaction, before; a transaction may be run again after a conflict.
         then: What else to do in it, behind.
+        likely_new: Whether it saves time to insert without a look at what is there; it decides nothing else.
     """
+    # Where ids are unique over all domains, only that look finds out whose a row is.
+    unseen = rows.made or (likely_new and table.columns.domain_id in (None, *table.key))
 
     async def work(session: Session) -> tuple[int, int]:
         check_writable(table, session.server)
         _check_fits(table, rows)
         if first is not None:
             await first(session, rows)
-        new, changed = (range(len(rows)), ()) if rows.made else await _sort_out(session, table, rows)
+        new, changed = (range(len(rows)), ()) if unseen else await _sort_out(session, table, rows)
         # First all that is new, then all that is there, each in the order of the keys: no two writers can
         # then wait for each other.
         fresh = rows if len(new) == len(rows) else rows.take(new)
