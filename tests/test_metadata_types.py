@@ -22,6 +22,7 @@ SCALARS = {
     "price": Decimal("19.90"),
     "tiny": Decimal("1E-20"),
     "large": 1e23,
+    "negative zero": -0.0,
     "int8": np.int8(-7),
     "uint64": np.uint64(2**64 - 1),
     "float16": np.float16(0.1),
@@ -65,7 +66,9 @@ def _as_jsonb_prints(value):
         return {key: _as_jsonb_prints(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_as_jsonb_prints(inner) for inner in value]
-    return int(value) if isinstance(value, float) and abs(value) >= 1e16 else value
+    if isinstance(value, float):
+        return int(value) if abs(value) >= 1e16 else value + 0.0  # and has one zero only
+    return value
 
 
 def same(left, right):
@@ -73,6 +76,8 @@ def same(left, right):
         return left.keys() == right.keys() and all(same(left[key], value) for key, value in right.items())
     if isinstance(right, list | tuple):
         return type(left) is type(right) and len(left) == len(right) and all(map(same, left, right))
+    if isinstance(right, float):
+        return type(left) is type(right) and left.hex() == right.hex()
     return type(left) is type(right) and left == right
 
 

@@ -11,6 +11,7 @@ datetime, date, time    ``"datetime"``, ``"date"``, ``"time"``
 UUID                    ``"uuid"``
 Decimal                 ``["decimal", its digits]``, as JSON readers make it a float
 float from 1e16 on      ``"float"``, as jsonb writes it like a whole number
+-0.0                    ``"-0.0"``, as jsonb knows one zero
 NumPy scalar            ``["scalar", dtype]``
 NumPy array             ``["array", dtype, shape]``
 tuple                   ``["tuple", the notes of its elements]``
@@ -23,6 +24,7 @@ back as it is.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
@@ -70,7 +72,13 @@ def _are_plain(values: Iterable[Any]) -> bool:
     types = set(map(type, values))
     if types <= _PLAIN:
         return True
-    return types <= _PLAIN_OR_FLOAT and not any(type(value) is float and abs(value) >= _WHOLE for value in values)
+    return types <= _PLAIN_OR_FLOAT and not any(type(value) is float and _float_note(value) for value in values)
+
+
+def _float_note(value: float) -> str | None:
+    if abs(value) >= _WHOLE:
+        return "float"
+    return "-0.0" if value == 0 and math.copysign(1, value) < 0 else None
 
 
 def _noted(items: Iterable[tuple[Any, Any]]) -> dict[str, Any] | None:
@@ -84,7 +92,7 @@ def _note(value: Any) -> Any:
         notes = None if _are_plain(value) else _noted(enumerate(value))
         return ["tuple", notes or {}] if type(value) is tuple else notes
     if type(value) is float:
-        return "float" if abs(value) >= _WHOLE else None
+        return _float_note(value)
     if isinstance(value, Decimal):
         return ["decimal", str(value)]
     if isinstance(value, np.ndarray):
@@ -120,6 +128,10 @@ def _float(value: Any) -> Any:
     return float(value) if isinstance(value, int) else value
 
 
+def _negative_zero(value: Any) -> Any:
+    return -0.0 if value == 0 else value
+
+
 def _decimal(value: Any, digits: str) -> Any:
     noted = Decimal(digits)
     return noted if float(noted) == float(value) else value
@@ -151,6 +163,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "time": time.fromisoformat,
     "uuid": UUID,
     "float": _float,
+    "-0.0": _negative_zero,
     "digits": Decimal,
 }
 _MADE: Final[Mapping[str, Callable[..., Any]]] = {
