@@ -14,7 +14,6 @@ from pgrecall.rows import prepare, prepare_changes
 from pgrecall.rows.values import content
 from pgrecall.sql import dml
 from pgrecall.sql.compose import SQL, Composable, Identifier, Param
-from pgrecall.sql.ledger import delete_returning
 from pgrecall.sql.where import conditions
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ async def delete(
             parts.append(_of_documents(table, document_ids))
         if companion is None:
             return await session.execute(dml.delete(table, parts))
-        gone = [row[0] for row in await session.fetch(delete_returning(table, parts))]
+        gone = [row[0] for row in await session.fetch(dml.delete_returning(table, parts))]
         # Ids that were given and did not exist are as gone as the others, unless they only failed a condition.
         told = gone if parsed is not None or document_ids is not None else wanted
         await companion.deleted(session, _spelled(told or (), ids or (), wanted or ()))

@@ -219,6 +219,9 @@ class ChangingMethods(VectorStore):
     ) -> int:
         """Change the metadata of documents, in one transaction; nothing is embedded again.
 
+        Which document a text is a chunk of, and which one, is taken from metadata only where texts are written
+        whole, as by `add_documents` and `update_documents`.
+
         Args:
             metadata_by_id: Id to metadata; ids that do not exist are passed over.
             merge: Whether keys are set in the metadata that is there; otherwise it is replaced.

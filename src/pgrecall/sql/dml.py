@@ -156,6 +156,15 @@ def delete(table: Table, parts: list[Composable]) -> Statement:
     return SQL("DELETE FROM {table} {where}").format(table=_name(table), where=where(parts)).compile()
 
 
+def delete_returning(table: Table, parts: list[Composable]) -> Statement:
+    """Return the statement that deletes the rows that meet all of *parts*, and returns their ids as text."""
+    return (
+        SQL("DELETE FROM {table} {where} RETURNING {id}::text")
+        .format(table=_name(table), where=where(parts), id=Identifier(table.columns.id))
+        .compile()
+    )
+
+
 def count(selection: Selection) -> Statement:
     """Return the statement that counts rows."""
     parts = conditions(selection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Param, Statement
+from pgrecall.sql.compose import SQL, Composable, Integer, Param, Statement
 from pgrecall.sql.side_tables import SideTable
 from pgrecall.sql.where import where
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from pgrecall.sql.dialect import Dialect
     from pgrecall.sql.side_tables import SideRows
-    from pgrecall.table import Table
 
 LEDGER: Final = SideTable(
     name="pgrecall_ledger",
@@ -153,12 +152,3 @@ def keys(rows: SideRows, wanted: Marks) -> Statement:
         ).format(table=rows.name, of_group=where(of_group), perhaps=where(perhaps))
     limit = SQL("") if wanted.limit is None else SQL("LIMIT {n}").format(n=Integer(wanted.limit))
     return SQL("{found} ORDER BY key {limit}").format(found=found, limit=limit).compile()
-
-
-def delete_returning(table: Table, parts: list[Composable]) -> Statement:
-    """Return the statement that deletes the rows of a collection that meet all of *parts*, and returns their ids."""
-    return (
-        SQL("DELETE FROM {table} {where} RETURNING {id}::text")
-        .format(table=Identifier(table.schema, table.name), where=where(parts), id=Identifier(table.columns.id))
-        .compile()
-    )
