@@ -12,12 +12,17 @@ from pgrecall.build import BuildOptions, IndexProgress
 from pgrecall.config import HNSW, MMR, CollectionConfig, Columns, IVFFlat, PoolConfig, SearchOptions
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import PGRecallError
+from pgrecall.fusion import Convex, Fusion, ReciprocalRank, Union
+from pgrecall.hybrid import HybridOptions, KeywordOptions
+from pgrecall.keyword_plan import KeywordPlan
 from pgrecall.plan import Access, Plan
 from pgrecall.planner.recommend import IndexRecommendation, recommend_index
 from pgrecall.promoted import FieldType, PromotedField
-from pgrecall.records import Match, Page, Record, RecordBatch, UpsertResult
+from pgrecall.records import Match, Page, Record, RecordBatch, Scores, UpsertResult
+from pgrecall.reranking import Rerank
 from pgrecall.scope import Scope
-from pgrecall.table import Server, TableColumn, VectorIndex
+from pgrecall.table import Server, TableColumn, TextColumn, VectorIndex
+from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:
     from pgrecall.collection import (
@@ -57,14 +62,19 @@ __all__ = [
     "CollectionConfig",
     "CollectionStats",
     "Columns",
+    "Convex",
     "CopyProgress",
     "CopyReport",
     "Distance",
     "FieldType",
+    "Fusion",
+    "HybridOptions",
     "IVFFlat",
     "IndexProgress",
     "IndexRecommendation",
     "KeyValues",
+    "KeywordOptions",
+    "KeywordPlan",
     "Ledger",
     "MaintenanceReport",
     "Match",
@@ -74,17 +84,23 @@ __all__ = [
     "PoolConfig",
     "PromotedField",
     "RecallReport",
+    "ReciprocalRank",
     "Record",
     "RecordBatch",
     "ReplaceResult",
+    "Rerank",
     "Scope",
+    "Scores",
     "SearchOptions",
     "Server",
     "SourceDocument",
     "SourceDocumentPage",
     "TableColumn",
+    "TextColumn",
+    "TextSearch",
     "TuningPoint",
     "TuningReport",
+    "Union",
     "UpsertResult",
     "VectorIndex",
     "VectorType",

@@ -10,6 +10,7 @@ from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
 from pgrecall.plan import Access
 from pgrecall.promoted import parse_fields
+from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:
     from pgrecall.promoted import PromotedField
@@ -169,6 +170,9 @@ class CollectionConfig:
             has `create_index` index the content's trigrams too (extension pg_trgm), which ``$contains`` and
             patterns on it use. A table that is made has them from the start;
             `AsyncCollection.add_fields` adds them later.
+        text_search: That the content can be searched by its words, and in which language it is:
+            ``"english"``, or a `TextSearch`. A table that is made has the column for it from the start;
+            `AsyncCollection.add_text_search` adds it later.
         index: The vector index that is built by itself, in the background, once there are
             *min_rows_for_index* rows: ``"auto"`` for HNSW, or kind and parameters. `None` builds none
             before `AsyncCollection.create_index` is called.
@@ -184,6 +188,7 @@ class CollectionConfig:
     id_type: Literal["text", "uuid"] = "text"
     columns: Columns = field(default_factory=Columns)
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    text_search: TextSearch | str | None = None
     index: Literal["auto"] | Index | None = None
     min_rows_for_index: int = 10_000
     setup: Literal["create", "validate"] = "create"
@@ -206,10 +211,31 @@ class CollectionConfig:
         if self.promoted and self.columns.metadata is None:
             msg = "fields are promoted from the metadata, for which columns maps no column"
             raise ConfigError(msg)
+        object.__setattr__(self, "text_search", TextSearch.of(self.text_search))
+        if self.words is not None:
+            self._check_words(self.words)
         names = {CODE_COLUMN, *self.columns.mapping().values(), *self.columns.metadata_columns}
+        names |= set() if self.words is None else {self.words.column}
         taken = {field.column for field in self.promoted} & names
         if taken:
             msg = f"fields cannot be called {sorted(taken)}: the table has columns of these names"
+            raise ConfigError(msg)
+
+    @property
+    def words(self) -> TextSearch | None:
+        """How the content is searched by its words, as it is understood."""
+        return TextSearch.of(self.text_search)
+
+    def _check_words(self, words: TextSearch) -> None:
+        column = check_identifier(words.column, "the column of text_search")
+        if self.columns.content is None:
+            msg = "text_search is of the content, for which columns maps no column"
+            raise ConfigError(msg)
+        if words.language_key is not None and self.columns.metadata is None:
+            msg = "language_key is read from the metadata, for which columns maps no column"
+            raise ConfigError(msg)
+        if column in {CODE_COLUMN, *self.columns.mapping().values(), *self.columns.metadata_columns}:
+            msg = f"the column of text_search cannot be called {column!r}: the table has a column of this name"
             raise ConfigError(msg)
 
     @property

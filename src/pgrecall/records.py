@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Extra = Literal["embedding", "envelope"]
 """What is read only where it is asked for: the embedding, and what an adapter stored with the record."""
 
+WordExtra = Literal["embedding", "envelope", "highlights"]
+"""What a search by words can return too: also the places in the content that match."""
+
 Embedding: TypeAlias = "Sequence[float] | NDArray[Any]"
 """One embedding, shape ``(d,)``: a list of numbers or an array (of 0 and 1 for a bit column)."""
 
@@ -125,14 +128,29 @@ class RecordBatch:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """What the score of a search by words is made of; `None` for what was not compared.
+
+    Attributes:
+        dense: Score of the embedding's distance; see `Distance`.
+        keyword: BM25 score of the content, 0 or more; see `pgrecall.bm25`.
+        sparse: Inner product of the sparse embeddings.
+    """
+
+    dense: float | None = None
+    keyword: float | None = None
+    sparse: float | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Match:
     """A record that a search found.
 
     Attributes:
         id: The record's id.
-        score: Higher is better; see `Distance`.
-        distance: What PostgreSQL computed; smaller is nearer.
+        score: Higher is better; see `Distance`, and for searches by words `AsyncCollection.search_keyword`.
+        distance: What PostgreSQL computed; smaller is nearer. NaN where embeddings were not compared.
         content: The text, or `None` where none was stored.
         metadata: The record's metadata.
         document_id: The source document, or `None`.
@@ -140,6 +158,9 @@ class Match:
         domain_id: The domain it is in.
         embedding: ``(d,) float32``, only where it was asked for.
         envelope: What an adapter stored with it, only where it was asked for.
+        scores: What the score is made of, after a search by words.
+        highlights: Pieces of the content in which what matches is between ``<b>`` and ``</b>``, only where
+            they were asked for. The rest is as it was stored: escape it before showing it as HTML.
     """
 
     id: str
@@ -152,6 +173,8 @@ class Match:
     domain_id: str | None = None
     embedding: NDArray[np.float32] | None = None
     envelope: dict[str, Any] | None = None
+    scores: Scores | None = None
+    highlights: tuple[str, ...] | None = None
 
     @property
     def relevance(self) -> float:

@@ -108,6 +108,25 @@ class FieldIndex:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextColumn:
+    """The column with the lexemes of the content, by which it is searched.
+
+    Attributes:
+        column: Its name.
+        language: Text search configuration by which texts were read, as PostgreSQL prints it.
+        language_key: Metadata key that says another one for a row.
+        indexed: Whether an index finds the rows with a lexeme.
+        kept: Whether our trigger keeps it; else its owner does.
+    """
+
+    column: str
+    language: str
+    language_key: str | None = None
+    indexed: bool = False
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableColumn:
     """A column of any table, as the catalog describes it.
 
@@ -178,6 +197,7 @@ class Table:
         metadata_nullable: Whether the metadata can be NULL, and then also a JSON value that is no object.
         metadata_columns: Keys of the metadata that have a column of their own.
         sized: Whether the embedding's column says how many dimensions there are.
+        text: The column with the content's lexemes; `None` where there is none.
     """
 
     schema: str
@@ -208,11 +228,17 @@ class Table:
     metadata_nullable: bool = False
     metadata_columns: tuple[MetadataColumn, ...] = ()
     sized: bool = True
+    text: TextColumn | None = None
 
     @property
     def qualified_name(self) -> str:
         """The name for messages."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def kept_text(self) -> TextColumn | None:
+        """The column with the content's lexemes, where our trigger keeps it."""
+        return self.text if self.text is not None and self.text.kept else None
 
     @property
     def is_plain(self) -> bool:

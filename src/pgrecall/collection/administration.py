@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from pgrecall.collection import automatic, copying, indexing, maintenance, promoting
+from pgrecall.collection import automatic, copying, indexing, maintenance, promoting, text_columns
 from pgrecall.collection.progress import own_errors
 from pgrecall.collection.recall import recall
 from pgrecall.collection.searching import Query
 from pgrecall.collection.tuning import Aim, tune
 from pgrecall.config import HNSW
+from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pgrecall.filters import Filter
     from pgrecall.promoted import PromotedField
     from pgrecall.records import Embedding, Record
-    from pgrecall.table import VectorIndex
+    from pgrecall.table import TextColumn, VectorIndex
 
 
 class Administration:
@@ -124,6 +125,29 @@ class Administration:
             PermissionDenied: The role does not own the table.
         """
         return await promoting.add_fields(self._handle, fields)
+
+    async def add_text_search(
+        self, text_search: TextSearch | str = "english", *, progress: ProgressLike = None
+    ) -> TextColumn:
+        """Have the content searched by its words, with a column and an index of its own, and return the column.
+
+        Readers and writers carry on. The rows that are there are filled in a few at a time; a call that was
+        interrupted is finished by calling again, and where all is there already nothing is done. A tsvector
+        column that an adopted table has is indexed, if no index serves it, and used as its owner keeps it.
+
+        Args:
+            text_search: Language of the texts, or all there is to say about them.
+            progress: Called while the index is built; see `create_index`.
+
+        Raises:
+            ConfigError: The database has no such language.
+            SchemaError: The table has no content, a column of that name, or texts that were read in another
+                language.
+            PermissionDenied: The role does not own the table.
+        """
+        words = TextSearch.of(text_search) or TextSearch()
+        with own_errors():
+            return await text_columns.add_text_search(self._handle, words, progress=progress)
 
     async def copy_to(
         self,

@@ -13,6 +13,7 @@ from pgrecall.collection import ingest
 from pgrecall.collection.blocking_administration import Administration
 from pgrecall.collection.blocking_documents import Documents
 from pgrecall.collection.blocking_namespaces import KeyValues, Ledger
+from pgrecall.collection.blocking_wording import Wording
 from pgrecall.collection.client import AsyncClient
 from pgrecall.collection.retrieval import NEAR_AND_VARIED
 from pgrecall.config import check_range
@@ -118,7 +119,7 @@ class Client:
         portal.call(self.asynchronous.delete_collection(name, schema=schema))
 
 
-class Collection(Documents, Administration):
+class Collection(Wording, Documents, Administration):
     """`AsyncCollection` for blocking callers."""
 
     def __init__(self, collection: AsyncCollection) -> None:

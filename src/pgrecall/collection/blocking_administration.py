@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pgrecall.filters import Filter
     from pgrecall.promoted import PromotedField
     from pgrecall.records import Embedding, Record
-    from pgrecall.table import VectorIndex
+    from pgrecall.table import TextColumn, VectorIndex
+    from pgrecall.text_search import TextSearch
 
 
 class Administration:
@@ -75,6 +76,12 @@ class Administration:
     def add_fields(self, fields: Mapping[str, Any]) -> tuple[PromotedField, ...]:
         """See `AsyncCollection.add_fields`."""
         return portal.call(self.asynchronous.add_fields(fields))
+
+    def add_text_search(
+        self, text_search: TextSearch | str = "english", *, progress: ProgressLike = None
+    ) -> TextColumn:
+        """See `AsyncCollection.add_text_search`."""
+        return portal.call(self.asynchronous.add_text_search(text_search, progress=progress))
 
     def create_index(
         self,

@@ -142,7 +142,8 @@ class AsyncClient(Inspection):
     ) -> AsyncCollection:
         """Return a handle on a collection, which is made if it does not exist; safe in many processes at once.
 
-        Fields of the configuration that it does not have yet are added; see `AsyncCollection.add_fields`.
+        Fields of the configuration that it does not have yet are added, and so is searching by words; see
+        `AsyncCollection.add_fields` and `AsyncCollection.add_text_search`.
 
         Raises:
             ConfigError: It does not exist, and nobody has said how many dimensions it should have.
@@ -157,6 +158,8 @@ class AsyncClient(Inspection):
         missing |= CONTENT in config.fields and not (table.content_indexed or table.content_wanted)
         if missing and config.setup == "create":
             await collection.add_fields(config.fields)
+        if config.words is not None and table.text is None and config.setup == "create":
+            await collection.add_text_search(config.words)
         return collection
 
     def key_values(self, namespace: str, *, domain: str = DEFAULT_DOMAIN, schema: str = "public") -> AsyncKeyValues:

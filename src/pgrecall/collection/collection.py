@@ -12,6 +12,7 @@ from pgrecall.collection.handle import Knowledge
 from pgrecall.collection.ledger import companion, ledger_of
 from pgrecall.collection.retrieval import Retrieval, checked_extras
 from pgrecall.collection.stats import CollectionStats, stats
+from pgrecall.collection.wording import Wording
 from pgrecall.config import check_range
 from pgrecall.postgres import Database, LentSource
 from pgrecall.scope import Scope
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, UpsertResult
 
 
-class AsyncCollection(Retrieval, Documents, Administration):
+class AsyncCollection(Retrieval, Wording, Documents, Administration):
     """Records in one table, seen in one domain; made by `AsyncClient`.
 
     A collection that nothing has been written to yet is empty: reading answers accordingly, and the

@@ -18,7 +18,7 @@ from pgrecall.planner import NOTICEABLE, exact_limit
 from pgrecall.postgres import catalog
 from pgrecall.postgres.failures import CANNOT_INSTALL
 from pgrecall.promoted import CONTENT, FieldType
-from pgrecall.sql import ddl, promoted
+from pgrecall.sql import correlation, ddl, promoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -103,16 +103,16 @@ async def measure_correlation(session: Session, table: Table, index: VectorIndex
     if not table.fields or rows < _SAMPLE_ROWS:
         return list(table.fields)
     percent = min(100.0, 100.0 * _SAMPLE_ROWS / rows)
-    sample = await session.fetch(promoted.sample_values(table, table.fields, percent))
-    statement = promoted.compare_neighbours(table, table.fields, index, session.dialect, percent)
+    sample = await session.fetch(correlation.sample_values(table, table.fields, percent))
+    statement = correlation.compare_neighbours(table, table.fields, index, session.dialect, percent)
     compared = (await session.fetch(statement))[0]
-    selves = compared[0] / promoted.NEIGHBOURS
+    selves = compared[0] / correlation.NEIGHBOURS
     measured: list[PromotedField] = []
     for position, field in enumerate(table.fields):
         same = (compared[position + 1] - selves) / max(compared[0] - selves, 1)
         by_chance = sum((count / len(sample)) ** 2 for count in Counter(row[position] for row in sample).values())
-        correlation = (same - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
-        measured.append(replace(field, correlation=correlation))
+        coefficient = (same - by_chance) / (1 - by_chance) if by_chance < 1 else 0.0
+        measured.append(replace(field, correlation=coefficient))
         await session.execute(promoted.note_field(table, measured[-1]))
     return measured
 
@@ -126,7 +126,7 @@ async def wanted_values(session: Session, table: Table, fields: Iterable[Promote
     for field in fields:
         if not field.is_scalar or (field.correlation or 0.0) <= NOTICEABLE:
             continue
-        values = await session.fetch(promoted.large_values(table, field, least, _MAX_VALUES))
+        values = await session.fetch(correlation.large_values(table, field, least, _MAX_VALUES))
         for json, count in values:
             if count <= _NEARLY_ALL * rows and count <= budget:
                 budget -= count

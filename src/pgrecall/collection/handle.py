@@ -16,10 +16,12 @@ from pgrecall.sql.selection import Selection
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
+    from pgrecall.bm25 import Corpus
     from pgrecall.config import CollectionConfig
     from pgrecall.filters import Filter
     from pgrecall.plan import Plan
     from pgrecall.postgres import Database, Session
+    from pgrecall.query_words import Reading, Words
     from pgrecall.scope import Scope
     from pgrecall.sql.search import Search
     from pgrecall.table import Table
@@ -39,6 +41,8 @@ class Knowledge:
         estimates: Scope and filter to the rows that pass, and when that was estimated.
         searches: Plans and statements of searches that came before, by all that they depend on.
         experience: What those searches took.
+        corpus: What searches by words know about all texts, and when that was read.
+        lexemes: Queries that were made lexemes of before, by language and words.
         warned: What has been warned of, which is done once.
     """
 
@@ -49,12 +53,15 @@ class Knowledge:
     )
     searches: dict[Hashable, tuple[Plan, Search]] = field(default_factory=dict["Hashable", "tuple[Plan, Search]"])
     experience: Experience = field(default_factory=Experience)
+    corpus: tuple[Corpus, float] | None = None
+    lexemes: dict[tuple[str, Words], Reading] = field(default_factory=dict["tuple[str, Words]", "Reading"])
     warned: set[str] = field(default_factory=set[str])
 
     def forget(self) -> None:
         """Have everything looked up again at the next use."""
         self.table = None
         self.experience = Experience()
+        self.corpus = None
         self.forget_estimates()
 
     def forget_estimates(self) -> None:

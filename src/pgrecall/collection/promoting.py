@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import asyncpg
-
-from pgrecall.collection.building import FOREVER, Builder, alone, require_direct
+from pgrecall.collection.building import Builder, alone, require_direct
+from pgrecall.collection.deriving import alter_quickly, fill, trigger_function
 from pgrecall.collection.field_indexes import trigram_schema
 from pgrecall.collection.indexing import current, index_fields
+from pgrecall.collection.text_columns import new_text_column
 from pgrecall.config import CODE_COLUMN
-from pgrecall.errors import ConfigError, PermissionDenied, SchemaError
+from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.postgres import catalog
 from pgrecall.promoted import CONTENT, MAX_FIELDS, PromotedField, parse_fields
 from pgrecall.rows import MAX_CODED_ID_BYTES
-from pgrecall.sql import promoted
-from pgrecall.sql.compose import Statement
+from pgrecall.sql import promoted, text_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,13 +22,8 @@ if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
     from pgrecall.config import CollectionConfig
     from pgrecall.postgres import Session
+    from pgrecall.sql.compose import Statement
     from pgrecall.table import Server, Table
-
-# Columns and triggers are added under a lock that everybody else waits behind, so it is not waited for long.
-_SHORT_LOCK: Final = "SET LOCAL lock_timeout = '500ms'"
-_ATTEMPTS: Final = 60
-# A few megabytes: what is locked and rewritten at a time.
-_BLOCKS: Final = 256
 
 
 async def promote_new(session: Session, table: Table, config: CollectionConfig) -> None:
@@ -39,15 +32,20 @@ async def promote_new(session: Session, table: Table, config: CollectionConfig) 
     if CONTENT in config.fields:
         # Its index is built with the vector index: to keep it while rows are loaded takes ten times as long.
         await trigram_schema(session, table)
-    if not fields:
+    text = None if config.words is None else await new_text_column(session, config.words)
+    if not fields and text is None:
         return
     code = _has_code(table, session.server, fields)
     for statement in (
         *promoted.add_columns(table, fields, code=code),
-        *promoted.keep_columns(table, _function(), fields, session.dialect, code=code),
+        *(text_column.add_text_column(table, text) if text else ()),
+        *promoted.keep_columns(table, trigger_function(), fields, session.dialect, code=code, text=text),
         *_notes(table, fields, code=code),
     ):
         await session.execute(statement)
+    if text is not None:
+        await session.execute(promoted.note_text(table, text))
+        await session.execute(text_column.create_text_index(table, text, concurrently=False))
     for field in fields:
         statement = promoted.create_field_index(table, field, fields, code=code, concurrently=False)
         await session.execute(statement)
@@ -67,7 +65,7 @@ async def add_fields(handle: Handle, fields: Mapping[str, Any]) -> tuple[Promote
             missing = [field for field in wanted if table.field(field.key) is None]
             if missing:
                 code = await _add_columns(session, table, missing)
-                await _fill(session, table, missing, code=code)
+                await fill(session, table, missing, code=code)
                 async with session.transaction():
                     for statement in _notes(table, missing, code=code):
                         await session.execute(statement)
@@ -106,40 +104,26 @@ def _check(table: Table, wanted: Sequence[PromotedField]) -> None:
 
 async def _add_columns(session: Session, table: Table, missing: Sequence[PromotedField]) -> bool:
     """Add the columns of *missing*, kept from now on; return whether there is a code."""
-    from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
     every = [*table.fields, *missing]
     code = _has_code(table, session.server, every) and await catalog.longest_id(session, table) <= MAX_CODED_ID_BYTES
     notes = await catalog.column_notes(session, table)
     stale = [field.column for field in missing if _is_stale(table, field, notes)]
     if code and CODE_COLUMN in notes and "code" not in (notes[CODE_COLUMN] or {}):
         raise _taken(table, CODE_COLUMN)
-    function = await catalog.deriving_function(session, table.schema, table.name) or _function()
+    function = await catalog.deriving_function(session, table.schema, table.name) or trigger_function()
 
-    async def work() -> None:
-        async with session.transaction():
-            await session.execute(Statement(_SHORT_LOCK))
-            for statement in (
-                *promoted.drop_columns(table, stale),
-                *promoted.add_columns(table, missing, code=code),
-                *promoted.keep_columns(table, function, every, session.dialect, code=code),
-                *(promoted.note_field(table, field, filling=True) for field in missing),
-            ):
-                await session.execute(statement)
-            if code and CODE_COLUMN not in notes:
-                await session.execute(promoted.note_code(table, filling=True))
-
-    retrying = AsyncRetrying(
-        retry=retry_if_exception_type(asyncpg.LockNotAvailableError),
-        stop=stop_after_attempt(_ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.1, max=2.0),
-        reraise=True,
+    noted = [promoted.note_code(table, filling=True)] if code and CODE_COLUMN not in notes else []
+    await alter_quickly(
+        session,
+        table,
+        [
+            *promoted.drop_columns(table, stale),
+            *promoted.add_columns(table, missing, code=code),
+            *promoted.keep_columns(table, function, every, session.dialect, code=code, text=table.kept_text),
+            *(promoted.note_field(table, field, filling=True) for field in missing),
+            *noted,
+        ],
     )
-    try:
-        await retrying(work)
-    except asyncpg.InsufficientPrivilegeError as error:
-        msg = f"role {session.server.user!r} may not add columns to {table.qualified_name}: only its owner may"
-        raise PermissionDenied(msg) from error
     return code
 
 
@@ -161,12 +145,6 @@ def _taken(table: Table, column: str) -> SchemaError:
     return SchemaError(f"{table.qualified_name} has a column {column!r} of its own, which a field cannot have")
 
 
-async def _fill(session: Session, table: Table, fields: Sequence[PromotedField], *, code: bool) -> None:
-    """Have the trigger see every row that was there before it, a few at a time."""
-    for first in range(0, await catalog.blocks(session, table), _BLOCKS):
-        await session.execute(promoted.fill(table, fields, first, first + _BLOCKS, code=code), timeout=FOREVER)
-
-
 def _notes(table: Table, fields: Sequence[PromotedField], *, code: bool) -> list[Statement]:
     notes = [promoted.note_field(table, field) for field in fields]
     return [*notes, promoted.note_code(table)] if code else notes
@@ -176,8 +154,3 @@ def _has_code(table: Table, server: Server, fields: Sequence[PromotedField]) -> 
     if not table.key or table.dimensions is None or not any(field.is_scalar for field in fields):
         return False
     return promoted.has_code(table.distance, table.vector_type, table.dimensions, quantizes=server.has_halfvec)
-
-
-def _function() -> str:
-    # A name of its own, since a table can be renamed and another one take its name.
-    return f"pgrecall_derive_{uuid.uuid4().hex[:16]}"

@@ -208,25 +208,26 @@ def as_matches(rows: Sequence[Any], table: Table, dialect: Dialect, domain: str 
     far can come in the wrong order; sorting ten rows costs nothing.
     """
     score = table.distance.score
-    matches: list[Match] = []
-    for row in rows:
-        row_id, content, metadata, types, document, chunk, row_domain, embedding, envelope, distance = row
-        matches.append(
-            Match(
-                row_id,
-                score(distance),
-                distance,
-                content,
-                _metadata(metadata, types, table, dialect),
-                document,
-                chunk,
-                row_domain if domain is None else domain,
-                None if embedding is None else dialect.read_embedding(embedding, table.vector_type),
-                None if envelope is None else dialect.read_json(envelope),
-            )
-        )
+    matches = [as_match(row, score(row[_LAST]), table, dialect, domain) for row in rows]
     matches.sort(key=attrgetter("distance"))
     return matches
+
+
+def as_match(row: Any, score: float, table: Table, dialect: Dialect, domain: str | None) -> Match:
+    """Return one row that a search found: the columns of `select.ROW`, and its distance."""
+    row_id, content, metadata, types, document, chunk, row_domain, embedding, envelope, distance = row
+    return Match(
+        row_id,
+        score,
+        distance,
+        content,
+        _metadata(metadata, types, table, dialect),
+        document,
+        chunk,
+        row_domain if domain is None else domain,
+        None if embedding is None else dialect.read_embedding(embedding, table.vector_type),
+        None if envelope is None else dialect.read_json(envelope),
+    )
 
 
 def _metadata(value: Any, types: Any, table: Table, dialect: Dialect) -> dict[str, Any]:

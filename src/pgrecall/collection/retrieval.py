@@ -114,8 +114,12 @@ class Retrieval:
         return await searching.explain(self._handle, query, postgres=postgres)
 
 
-def checked_extras(include: Iterable[Extra]) -> frozenset[str]:
+def checked_extras(include: Iterable[str], known: frozenset[str] | None = None) -> frozenset[str]:
     """Return *include* as a set.
+
+    Args:
+        include: What to return too.
+        known: What that can be; unless given, what every way of reading knows.
 
     Raises:
         ConfigError: An entry is not known.
@@ -123,8 +127,8 @@ def checked_extras(include: Iterable[Extra]) -> frozenset[str]:
     if not include:
         return _NO_EXTRAS
     extras = frozenset([include] if isinstance(include, str) else include)
-    if unknown := extras - _EXTRAS:
-        msg = f"include knows {sorted(_EXTRAS)}, not {sorted(map(str, unknown))}"
+    if unknown := extras - (known or _EXTRAS):
+        msg = f"include knows {sorted(known or _EXTRAS)}, not {sorted(map(str, unknown))}"
         raise ConfigError(msg)
     return extras
 

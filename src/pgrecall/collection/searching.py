@@ -93,7 +93,7 @@ class Query:
             k=k,
             filter=parse(filter),
             options=options or _NO_OPTIONS,
-            min_score=_check_score(min_score),
+            min_score=checked_score(min_score),
             extras=extras,
         )
 
@@ -279,7 +279,7 @@ def _warn_of_scans(handle: Handle, table: Table) -> None:
     warnings.warn(msg, PerformanceWarning, stacklevel=2)
 
 
-def _check_score(value: object) -> float | None:
+def checked_score(value: object) -> float | None:
     """Return *value* if it can be a smallest score.
 
     Raises:

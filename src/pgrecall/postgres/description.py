@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,15 +9,17 @@ from pgrecall import jsonb
 from pgrecall.config import CODE_COLUMN, LOGICAL_COLUMNS, CollectionConfig, Columns
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import DimensionMismatch, SchemaError
-from pgrecall.filters import Equals, Key
+from pgrecall.filters import Key
+from pgrecall.postgres.printed import QUANTIZED, condition_of, unquoted
 from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.dml import ADOPTABLE_ID_TYPES
-from pgrecall.table import FieldIndex, MetadataColumn, Table, VectorIndex
+from pgrecall.sql.text_column import noted_text
+from pgrecall.table import FieldIndex, MetadataColumn, Table, TextColumn, VectorIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _COLUMN_TYPES: Final = {
     "domain_id": ("text", "character varying", "uuid"),
@@ -35,18 +36,6 @@ _OF_LIMITED_LENGTH: Final = ("character varying", "character")
 # A type's modifier is the length with that of a header, which is no longer stored.
 _LENGTH_HEADER: Final = 4
 _TUNABLE: Final = ("ef_search", "probes")
-# How PostgreSQL prints the expressions that our own indexes are on, and their conditions.
-_NAME: Final = r'(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)'
-_IDENTIFIER: Final = rf"(?P<column>{_NAME})"
-_QUANTIZED: Final = re.compile(
-    rf"\(\((?:(?:{_NAME}\.)?binary_quantize\()?{_IDENTIFIER}\)?\)::(?:{_NAME}\.)?(?P<type>halfvec|bit)\(\d+\)\)"
-)
-_IS_TEXT: Final = re.compile(rf"\({_IDENTIFIER} = (?P<e>E?)'(?P<value>(?:[^']|'')*)'::text\)")
-_IS_NUMBER: Final = re.compile(
-    rf"\({_IDENTIFIER} = \(?'?(?P<value>-?[0-9]+(?:\.[0-9]+)?)'?\)?(?:::integer)?(?:::numeric)?\)"
-)
-_IS_TRUE: Final = re.compile(rf"\(?{_IDENTIFIER}\)?")
-_IS_FALSE: Final = re.compile(rf"\(NOT {_IDENTIFIER}\)")
 
 
 class Description:
@@ -114,6 +103,7 @@ class Description:
             metadata_nullable=columns.metadata is not None and self._columns[columns.metadata]["nullable"],
             metadata_columns=metadata_columns,
             sized=self._columns[columns.embedding]["modifier"] > 0,
+            text=self._text(),
         )
 
     def _type_of(self, column: str | None, absent: str) -> str:
@@ -240,6 +230,30 @@ class Description:
         facts = {} if column is None else promoted.noted(column["comment"])
         return CODE_COLUMN if "code" in facts and "filling" not in facts else None
 
+    def _text(self) -> TextColumn | None:
+        """Return the column with the content's lexemes: the one that we keep, or one that the configuration names."""
+        for name, column in self._columns.items():
+            found = noted_text(name, promoted.noted(column["comment"]), indexed=self._finds_lexemes(name))
+            if found is not None:
+                return found
+        words = self._config.words
+        column = None if words is None else self._columns.get(words.column)
+        if words is None or column is None or promoted.noted(column["comment"]):
+            return None
+        if column["type"] != "tsvector":
+            msg = (
+                f"column {words.column!r} of {self._config.schema}.{self._config.name} is {column['sql']}, not tsvector"
+            )
+            raise SchemaError(msg)
+        return TextColumn(column=words.column, language=words.configuration, indexed=self._finds_lexemes(words.column))
+
+    def _finds_lexemes(self, column: str) -> bool:
+        return any(
+            index["valid"] and index["class"] == "tsvector_ops" and index["columns"] == [column]
+            for index in self._facts["indexes"] or ()
+            if index["condition"] is None and not index["expressions"] and index["method"] == "gin"
+        )
+
     def _content_indexed(self, content: str | None) -> bool:
         return any(
             index["valid"] and index["class"] == "gin_trgm_ops" and index["columns"] == [content]
@@ -271,15 +285,15 @@ class Description:
                 continue
             quantized: VectorType | None = None
             if index["expressions"]:
-                shape = _QUANTIZED.fullmatch(index["expression"])
-                if shape is None or _unquoted(shape["column"]) != embedding:
+                shape = QUANTIZED.fullmatch(index["expression"])
+                if shape is None or unquoted(shape["column"]) != embedding:
                     continue
                 quantized = VectorType(shape["type"])
             elif (index["columns"] or [])[:1] != [embedding]:
                 continue
             condition = None
             if index["condition"] is not None:
-                condition = _condition(index["condition"], {field.column: field for field in fields})
+                condition = condition_of(index["condition"], {field.column: field for field in fields})
                 if condition is None:
                     continue
             yield VectorIndex(
@@ -304,24 +318,3 @@ def _served(name: str, quantized: VectorType | None, vector_type: VectorType, ow
         # Signs are compared by Hamming distance, whatever the embeddings are then ordered by.
         return own if found is Distance.HAMMING else None
     return found
-
-
-def _condition(text: str, fields: Mapping[str, PromotedField]) -> Equals | None:
-    """Return the condition of a partial index that PostgreSQL prints as *text*, if it is one value of a field."""
-    for pattern in (_IS_TEXT, _IS_NUMBER, _IS_FALSE, _IS_TRUE):
-        found = pattern.fullmatch(text)
-        field = None if found is None else fields.get(_unquoted(found["column"]))
-        if found is None or field is None:
-            continue
-        if pattern is _IS_TEXT and field.type in (FieldType.TEXT, FieldType.TIME):
-            value = found["value"].replace("''", "'")
-            return Equals(field.key, jsonb.dumps(value.replace("\\\\", "\\") if found["e"] else value))
-        if pattern is _IS_NUMBER and field.type is FieldType.NUMBER:
-            return Equals(field.key, found["value"].encode())
-        if pattern in (_IS_TRUE, _IS_FALSE) and field.type is FieldType.BOOLEAN:
-            return Equals(field.key, b"true" if pattern is _IS_TRUE else b"false")
-    return None
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name

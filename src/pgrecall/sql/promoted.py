@@ -1,4 +1,4 @@
-"""Columns that a trigger derives from metadata and embedding: promoted fields, and codes.
+"""Columns that a trigger derives from the others: promoted fields, codes, and the content's lexemes.
 
 A trigger rather than generated columns, because a generated column that is added later rewrites the table
 while nobody may use it, and a trigger rather than the engine, so that rows that others write are right too.
@@ -12,20 +12,18 @@ from pgrecall import codes, jsonb
 from pgrecall.config import CODE_COLUMN
 from pgrecall.distance import Distance, VectorType
 from pgrecall.promoted import MAX_NUMBER_DIGITS, MAX_TEXT_BYTES, FieldType, PromotedField
-from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Literal, Param, Statement
-from pgrecall.sql.quantized import indexed_expression, indexed_operator
+from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Literal, Statement
+from pgrecall.sql.text_column import text_facts, text_is_missing, text_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pgrecall.sql.dialect import Dialect
-    from pgrecall.table import Table, VectorIndex
+    from pgrecall.table import Table, TextColumn
 
 COMMENT_PREFIX: Final = "pgrecall "
 """A column's comment begins so where it is derived by us; what it holds follows as JSON."""
 TRIGGER: Final = "pgrecall_derive"
-COMPARED_ROWS: Final = 100
-NEIGHBOURS: Final = 31
 
 _COLUMN_TYPES: Final[Mapping[FieldType, LiteralString]] = {
     FieldType.NUMBER: "numeric",
@@ -57,9 +55,15 @@ def add_columns(table: Table, fields: Sequence[PromotedField], *, code: bool) ->
 
 
 def keep_columns(
-    table: Table, function: str, fields: Sequence[PromotedField], dialect: Dialect, *, code: bool
+    table: Table,
+    function: str,
+    fields: Sequence[PromotedField],
+    dialect: Dialect,
+    *,
+    code: bool,
+    text: TextColumn | None,
 ) -> list[Statement]:
-    """Return the statements that have a trigger keep the columns of *fields*, and that of the code.
+    """Return the statements that have a trigger keep the columns of *fields*, and those of code and lexemes.
 
     Args:
         table: The table.
@@ -67,12 +71,20 @@ def keep_columns(
         fields: All promoted fields of the table.
         dialect: The server's names for pgvector's things.
         code: Whether there is a column for the code.
+        text: The column for the content's lexemes that the trigger keeps, if there is one.
     """
-    metadata = Identifier("new", table.columns.metadata or "")
     steps: list[Composable] = [
-        SQL("{column} := {value};").format(column=Identifier("new", field.column), value=_value(field, metadata))
+        SQL("{column} := {value};").format(
+            column=Identifier("new", field.column), value=_value(field, Identifier("new", table.columns.metadata or ""))
+        )
         for field in fields
     ]
+    if text is not None:
+        steps.append(
+            SQL("{column} := {value};").format(
+                column=Identifier("new", text.column), value=text_value(table, text, "new")
+            )
+        )
     if code and table.dimensions is not None:
         embedding = Identifier("new", table.columns.embedding)
         steps.append(
@@ -105,7 +117,15 @@ def drop_function(schema: str, function: str) -> Statement:
     return SQL("DROP FUNCTION IF EXISTS {name}()").format(name=Identifier(schema, function)).compile()
 
 
-def fill(table: Table, fields: Sequence[PromotedField], first: int, last: int, *, code: bool) -> Statement:
+def fill(
+    table: Table,
+    fields: Sequence[PromotedField],
+    first: int,
+    last: int,
+    *,
+    code: bool = False,
+    text: TextColumn | None = None,
+) -> Statement:
     """Return the statement that has the trigger fill the columns of rows that it has not seen.
 
     Args:
@@ -114,12 +134,16 @@ def fill(table: Table, fields: Sequence[PromotedField], first: int, last: int, *
         first: First block of the table to look at.
         last: The block before which to stop.
         code: Whether codes are to be filled too.
+        text: The column for lexemes that is to be filled too, if any.
     """
-    metadata = Identifier(table.columns.metadata or "")
     missing: list[Composable] = [
-        SQL("{column} IS DISTINCT FROM {value}").format(column=Identifier(field.column), value=_value(field, metadata))
+        SQL("{column} IS DISTINCT FROM {value}").format(
+            column=Identifier(field.column), value=_value(field, Identifier(table.columns.metadata or ""))
+        )
         for field in fields
     ]
+    if text is not None:
+        missing.append(text_is_missing(table, text))
     if code:
         missing.append(
             SQL("({code} IS NULL AND {embedding} IS NOT NULL)").format(
@@ -128,12 +152,12 @@ def fill(table: Table, fields: Sequence[PromotedField], first: int, last: int, *
         )
     return (
         SQL(
-            "UPDATE {table} SET {metadata} = {metadata} "
+            "UPDATE {table} SET {embedding} = {embedding} "
             "WHERE ctid >= {first}::tid AND ctid < {last}::tid AND ({missing})"
         )
         .format(
             table=_name(table),
-            metadata=metadata,
+            embedding=Identifier(table.columns.embedding),
             first=Literal(f"({int(first)},0)"),
             last=Literal(f"({int(last)},0)"),
             missing=SQL(" OR ").join(missing),
@@ -168,6 +192,11 @@ def note_code(table: Table, *, filling: bool = False) -> Statement:
     """Return the statement that notes what the column of the code holds; see `note_field`."""
     facts: dict[str, object] = {"code": codes.bits_per_dimension(table.dimensions or 1)}
     return _note(table, CODE_COLUMN, {**facts, "filling": True} if filling else facts)
+
+
+def note_text(table: Table, text: TextColumn, *, filling: bool = False) -> Statement:
+    """Return the statement that notes what the column of the lexemes holds; see `note_field`."""
+    return _note(table, text.column, text_facts(text, filling=filling))
 
 
 def noted(comment: str | None) -> dict[str, Any]:
@@ -278,70 +307,5 @@ def longest_ids(table: Table) -> Statement:
     return (
         SQL("SELECT max(octet_length({id}::text)) FROM {table}")
         .format(id=Identifier(table.columns.id), table=_name(table))
-        .compile()
-    )
-
-
-def large_values(table: Table, field: PromotedField, least: int, limit: int) -> Statement:
-    """Return the statement that finds the values of *field* that at least so many rows have: value as JSON, rows."""
-    column = Identifier(field.column)
-    return (
-        SQL(
-            "SELECT to_jsonb({column})::text, count(*) FROM {table} WHERE {column} IS NOT NULL GROUP BY {column} "
-            "HAVING count(*) >= {least} ORDER BY 2 DESC LIMIT {limit}"
-        )
-        .format(column=column, table=_name(table), least=Integer(least), limit=Integer(limit))
-        .compile()
-    )
-
-
-def sample_values(table: Table, fields: Sequence[PromotedField], percent: float) -> Statement:
-    """Return the statement that reads the values of *fields*, as text, in a random part of the table's pages."""
-    columns = SQL(", ").join(SQL("{c}::text").format(c=Identifier(field.column)) for field in fields)
-    return (
-        SQL("SELECT {columns} FROM {table} TABLESAMPLE SYSTEM ({percent})")
-        .format(columns=columns, table=_name(table), percent=Param(percent, "real"))
-        .compile()
-    )
-
-
-def compare_neighbours(
-    table: Table, fields: Sequence[PromotedField], index: VectorIndex, dialect: Dialect, percent: float
-) -> Statement:
-    """Return the statement that counts how many neighbours of some rows have the same values as those rows.
-
-    Its row is: pairs of a row and one of the 30 rows nearest to it, then for each field the pairs in which
-    both have the same value. A row's nearest is itself, which the caller takes off.
-    """
-    embedding = Identifier(table.columns.embedding)
-    held, asked = (
-        indexed_expression(table, index.quantized, side, dialect)
-        for side in (SQL("near.{c}").format(c=embedding), SQL("one.{c}").format(c=embedding))
-    )
-    columns = [Identifier(field.column) for field in fields]
-    same = SQL(", ").join(
-        SQL("count(*) FILTER (WHERE one.{c} IS NOT DISTINCT FROM other.{c})").format(c=column) for column in columns
-    )
-    listed = SQL(", ").join(columns)
-    return (
-        SQL(
-            "WITH one AS MATERIALIZED (SELECT {embedding}, {columns} FROM {table} TABLESAMPLE SYSTEM ({percent}) "
-            "WHERE {embedding} IS NOT NULL ORDER BY random() LIMIT {rows}) "
-            "SELECT count(*), {same} FROM one CROSS JOIN LATERAL (SELECT {columns} FROM {table} AS near "
-            "ORDER BY {held} OPERATOR({schema}.{operator}) {asked} LIMIT {neighbours}) AS other"
-        )
-        .format(
-            embedding=embedding,
-            columns=listed,
-            table=_name(table),
-            percent=Param(percent, "real"),
-            rows=Integer(COMPARED_ROWS),
-            same=same,
-            held=held,
-            asked=asked,
-            schema=Identifier(dialect.vector_schema),
-            operator=SQL(indexed_operator(table, index.quantized)[0]),
-            neighbours=Integer(NEIGHBOURS),
-        )
         .compile()
     )
