@@ -67,19 +67,60 @@ def typed(client):
 # -- wrong results, without a word -----------------------------------------------------------------
 
 
-def test_hybrid_search_is_refused_and_what_there_is_is_named(store):
-    with pytest.raises(ValueError, match=r"hybrid.*similarity.*mmr"):
-        store.search("a", search_type="hybrid")
+@pytest.fixture
+def worded(client):
+    """Documents that can be searched by their words."""
+    store = PGRecallVectorStore(
+        MODEL, client=client, collection=CollectionConfig(name="worded", dimensions=8, text_search="english")
+    )
+    store.add_texts([f"number{n} about {'locks' if n % 2 else 'keys'}" for n in range(40)], ids=map(str, range(40)))
+    return store
 
 
-async def test_asynchronous_hybrid_search_is_refused_too(store):
-    with pytest.raises(ValueError, match=r"hybrid.*similarity.*mmr"):
-        await store.asearch("a", search_type="hybrid")
+def test_hybrid_searches_know_nothing_of_those_before(worded):
+    first = worded.search("number3", search_type="hybrid", k=1, alpha=0.1)
+    second = worded.search("number8", search_type="hybrid", k=1, alpha=0.1)
+    assert (ids(first), ids(second)) == (["3"], ["8"])
+    retriever = worded.as_retriever(search_type="hybrid", search_kwargs={"alpha": 0.1, "k": 1})
+    assert [ids(retriever.invoke(f"number{n}")) for n in (5, 6, 5)] == [["5"], ["6"], ["5"]]
 
 
-def test_hybrid_retriever_is_refused_and_what_there_is_is_named(store):
-    with pytest.raises(ValueError, match=r"hybrid.*similarity.*mmr"):
-        store.as_retriever(search_type="hybrid")
+async def test_concurrent_hybrid_searches_do_not_mix(worded):
+    found = await asyncio.gather(
+        *(worded.asearch(f"number{n}", search_type="hybrid", k=1, alpha=0.1) for n in range(20))
+    )
+    assert [ids(documents) for documents in found] == [[str(n)] for n in range(20)]
+
+
+@pytest.mark.parametrize("k", [1, 4, 20, 40, 1000])
+def test_hybrid_search_honours_k(worded, k):
+    assert len(worded.search("locks", search_type="hybrid", k=k)) == min(k, 40)
+
+
+def test_the_best_hybrid_hit_has_the_highest_score(worded):
+    scored = worded.hybrid_search_with_score("number7 locks", k=10, alpha=0.2)
+    assert scored[0][0].id == "7"
+    scores = [score for _, score in scored]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+    kept = worded.hybrid_search_with_score("number7 locks", k=10, alpha=0.2, score_threshold=scores[2])
+    assert [document.id for document, _ in kept] == [document.id for document, _ in scored[:3]]
+
+
+def test_two_hybrid_stores_live_in_one_schema(client, worded):
+    other = PGRecallVectorStore(
+        MODEL, client=client, collection=CollectionConfig(name="other", dimensions=8, text_search="german")
+    )
+    other.add_texts(["Häuser"], ids=["h"])
+    assert ids(other.search("Haus", search_type="keyword")) == ["h"]
+    assert ids(worded.search("number1", search_type="keyword")) == ["1"]
+
+
+def test_an_unknown_search_type_is_refused_and_what_there_is_is_named(store):
+    with pytest.raises(ValueError, match=r"lexical.*similarity.*mmr"):
+        store.search("a", search_type="lexical")
+    with pytest.raises(ValueError, match=r"lexical.*similarity.*mmr.*keyword.*hybrid"):
+        store.as_retriever(search_type="lexical")
 
 
 def test_hybrid_setting_of_the_incumbent_is_refused(url):

@@ -131,6 +131,10 @@ CALLS = {
     "count": call({"n": {"$gt": 3}}),
     "delete": call(["d1", "d2"]),
     "get_by_ids": call(["d3", "nope", "d1", "d3"]),
+    "hybrid_search": call("text 3", 3, filter={"n": {"$gt": 2}}),
+    "hybrid_search_with_score": call("text 3", 3, alpha=0.2),
+    "keyword_search": call("text 3", 3, filter={"n": {"$gt": 2}}),
+    "keyword_search_with_score": call("text 3", 3),
     "list_documents": call({"n": {"$lt": 5}}, limit=3, after="d0"),
     "max_marginal_relevance_search": call("text 3", 3, 5, 0.2),
     "max_marginal_relevance_search_by_vector": call(VECTOR, 3, 5, 0.2),
@@ -152,6 +156,7 @@ MAKING = {
     "from_existing": call(MODEL),
     "from_texts": call(["new"], MODEL, [{"x": 1}], ids=["new"]),
 }
+WORDED = {name: CollectionConfig(name=name, dimensions=8, text_search="english") for name in ("one", "two")}
 ELSEWHERE = {"from_langchain_postgres", "copy_from_langchain_postgres"}
 
 
@@ -166,7 +171,7 @@ def everything(store):
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_twins_answer_alike(client, name):
     arguments, keywords = CALLS[name]
-    blocking, asynchronous = (PGRecallVectorStore(MODEL, table, client=client) for table in ("one", "two"))
+    blocking, asynchronous = (PGRecallVectorStore(MODEL, WORDED[table], client=client) for table in ("one", "two"))
     for store in (blocking, asynchronous):
         store.add_documents(DOCUMENTS)
     answer = getattr(blocking, name)(*arguments, **keywords)
@@ -196,12 +201,12 @@ async def test_no_asynchronous_method_goes_through_a_thread(url, monkeypatch):
     for module in ("vectorstores.base", "retrievers", "runnables.config", "runnables.base"):
         monkeypatch.setattr(f"langchain_core.{module}.run_in_executor", refused)
     async with AsyncClient(url) as client:
-        store = await PGRecallVectorStore.afrom_documents(DOCUMENTS, MODEL, collection="one", client=client)
+        store = await PGRecallVectorStore.afrom_documents(DOCUMENTS, MODEL, collection=WORDED["one"], client=client)
         for name, (arguments, keywords) in CALLS.items():
             await getattr(store, f"a{name}")(*arguments, **keywords)
         for name, (arguments, keywords) in MAKING.items():
             await getattr(PGRecallVectorStore, f"a{name}")(*arguments, collection="one", client=client, **keywords)
-        for kind in ("similarity", "mmr"):
+        for kind in ("similarity", "mmr", "keyword", "hybrid"):
             assert await store.as_retriever(search_type=kind, window=1, k=1).ainvoke("text 3", window=0)
             assert await store.asearch("text 3", kind)
         assert await store.asearch("text 3", "similarity_score_threshold", score_threshold=0.1)
@@ -642,6 +647,10 @@ MISSPELT = {
         "max_marginal_relevance_search_by_vector",
         "max_marginal_relevance_search_with_score",
         "max_marginal_relevance_search_with_score_by_vector",
+        "keyword_search",
+        "keyword_search_with_score",
+        "hybrid_search",
+        "hybrid_search_with_score",
     ],
     "domains": [
         "add_texts",

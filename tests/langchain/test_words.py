@@ -156,7 +156,7 @@ def test_connection_strings_of_sqlalchemy_are_urls(word, driver):
         ("metadata_columns", ["year"], 'fields={"year": int}'),
         ("ignore_metadata_columns", ["note"], 'fields={"year": int}'),
         ("index_query_options", object(), "ef_search="),
-        ("hybrid_search_config", object(), "leave it out"),
+        ("hybrid_search_config", object(), 'text_search="english"'),
         ("logger", object(), 'getLogger("pgrecall")'),
         ("k", 8, "search_kwargs={'k': 8}"),
         ("fetch_k", 50, "search_kwargs={'fetch_k': 50}"),

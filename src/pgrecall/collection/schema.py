@@ -111,7 +111,7 @@ async def _create(session: Session, config: CollectionConfig, dimensions: int) -
             for statement in ddl.create_table(config, dimensions, session.dialect):
                 await session.execute(statement)
             table = await catalog.read_table(session, config)
-            if table is not None and config.fields:
+            if table is not None and (config.fields or config.words):
                 await promote_new(session, table, config)
                 table = await catalog.read_table(session, config)
     except pg.InsufficientPrivilegeError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -16,7 +17,17 @@ from pgrecall.collection.reading import MAX_WINDOW
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError
 from pgrecall.langchain.documents import to_document
-from pgrecall.langchain.keywords import MMR_KEYWORDS, SEARCH_KEYWORDS, Search, VariedSearch, relevance_of
+from pgrecall.langchain.keywords import (
+    HYBRID_KEYWORDS,
+    KEYWORD_KEYWORDS,
+    MMR_KEYWORDS,
+    SEARCH_KEYWORDS,
+    HybridSearch,
+    KeywordSearch,
+    Search,
+    VariedSearch,
+    relevance_of,
+)
 from pgrecall.langchain.searching import SimilarityMethods
 
 if TYPE_CHECKING:
@@ -26,7 +37,12 @@ if TYPE_CHECKING:
     from pgrecall.records import Match, Record
 
 _K: Final = 4
-_SEARCHING: Final = frozenset({*SEARCH_KEYWORDS, *MMR_KEYWORDS})
+_KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
+    "mmr": MMR_KEYWORDS,
+    "keyword": KEYWORD_KEYWORDS,
+    "hybrid": HYBRID_KEYWORDS,
+}
+_SEARCHING: Final = frozenset(SEARCH_KEYWORDS).union(*_KNOWN.values())
 _UNNUMBERED: Final = (
     "window has no effect: none of the documents found has a document's id and a chunk_index in its metadata; "
     "number_chunks(documents) writes them before they are added"
@@ -36,7 +52,9 @@ _UNNUMBERED: Final = (
 class PGRecallRetriever(VectorStoreRetriever):
     """Retrieves from a `PGRecallVectorStore`.
 
-    ``search_type`` is one of those in ``allowed_search_types``; ``search_kwargs`` are the keywords of the
+    ``search_type`` is ``"similarity"``, ``"similarity_score_threshold"``, ``"mmr"``, ``"keyword"`` (by words) or
+    ``"hybrid"`` (by words and embedding); for the last two see `PGRecallVectorStore.keyword_search` and
+    `PGRecallVectorStore.hybrid_search`. ``search_kwargs`` are the keywords of the
     search, and those of a call, as in ``retriever.invoke(query, k=3, filter=…)``, win over them. The fields
     below can be given in both places too.
 
@@ -50,6 +68,14 @@ class PGRecallRetriever(VectorStoreRetriever):
             another chunk found, all of them are one run, which stands where the better of the two would.
     """
 
+    allowed_search_types: ClassVar[Collection[str]] = (
+        "similarity",
+        "similarity_score_threshold",
+        "mmr",
+        "keyword",
+        "hybrid",
+    )
+
     k: int | None = None
     score_key: str | None = None
     window: int = Field(default=0, ge=0)
@@ -58,8 +84,7 @@ class PGRecallRetriever(VectorStoreRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         asked = _Asked.of(self, kwargs)
-        embedding = self._store.embeddings.embed_query(query)
-        found = asked.search.run(embedding, asked.k)
+        found = asked.search.find(query, self._store.embeddings, asked.k)
         around: list[list[Record]] = []
         if asked.window:
             around = asked.search.collection.neighbours(found, asked.window, filter=asked.search.filter)
@@ -69,8 +94,7 @@ class PGRecallRetriever(VectorStoreRetriever):
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         asked = _Asked.of(self, kwargs)
-        embedding = await self._store.embeddings.aembed_query(query)
-        found = await asked.search.arun(embedding, asked.k)
+        found = await asked.search.afind(query, self._store.embeddings, asked.k)
         around: list[list[Record]] = []
         if asked.window:
             collection = asked.search.collection.asynchronous
@@ -104,7 +128,7 @@ class PGRecallRetriever(VectorStoreRetriever):
 class _Asked:
     """What one call asks for: the retriever's fields and keywords, with the call's own over them."""
 
-    search: Search | VariedSearch
+    search: Search | VariedSearch | KeywordSearch | HybridSearch
     k: int
     window: int
     score_key: str | None
@@ -119,12 +143,10 @@ class _Asked:
         if score_key is not None and not isinstance(score_key, str):
             msg = f"score_key must be a metadata key, not {score_key!r}"
             raise ConfigError(msg)
-        known = MMR_KEYWORDS if retriever.search_type == "mmr" else SEARCH_KEYWORDS
+        known = _KNOWN.get(retriever.search_type, SEARCH_KEYWORDS)
         refuse_unknown(asked, (*known, "k", "window", "score_key"))
         return cls(
-            search=VariedSearch.of(store.collection, asked)
-            if retriever.search_type == "mmr"
-            else Search.of(store.collection, asked, store.relevance_score_fn),
+            search=_search_of(retriever.search_type, store, asked),
             k=_K if k is None else k,
             window=check_range(window, "window", 0, MAX_WINDOW),
             score_key=score_key,
@@ -143,6 +165,20 @@ class _Asked:
                 document.metadata[self.score_key] = relevance[row.id]
             made.append(document)
         return made
+
+
+def _search_of(
+    search_type: str, store: SimilarityMethods, asked: dict[str, Any]
+) -> Search | VariedSearch | KeywordSearch | HybridSearch:
+    match search_type:
+        case "mmr":
+            return VariedSearch.of(store.collection, asked)
+        case "keyword":
+            return KeywordSearch.of(store.collection, asked)
+        case "hybrid":
+            return HybridSearch.of(store.collection, asked)
+        case _:
+            return Search.of(store.collection, asked, store.relevance_score_fn)
 
 
 def _in_runs(found: Sequence[Match], around: Sequence[Sequence[Record]]) -> Iterator[Match | Record]:

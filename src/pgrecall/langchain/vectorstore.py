@@ -13,6 +13,7 @@ from pgrecall.langchain.documents import ChunkKeys
 from pgrecall.langchain.listing import ListingMethods
 from pgrecall.langchain.retriever import PGRecallRetriever
 from pgrecall.langchain.searching import SimilarityMethods, VarietyMethods
+from pgrecall.langchain.wording import WordMethods
 from pgrecall.langchain.words import understood
 from pgrecall.langchain.writing import AddingMethods, ChangingMethods
 
@@ -30,7 +31,14 @@ _ADDED: Final = ("ids", "batch_size")
 
 
 class PGRecallVectorStore(
-    SimilarityMethods, VarietyMethods, ListingMethods, AddingMethods, ChangingMethods, AdoptingMethods, Closing
+    SimilarityMethods,
+    VarietyMethods,
+    WordMethods,
+    ListingMethods,
+    AddingMethods,
+    ChangingMethods,
+    AdoptingMethods,
+    Closing,
 ):
     """LangChain's vector store over a pgrecall collection.
 

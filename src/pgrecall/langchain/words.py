@@ -70,7 +70,9 @@ _INSTEAD: Final[Mapping[str, str]] = {
     "metadata_columns": _FIELDS,
     "ignore_metadata_columns": _FIELDS,
     "index_query_options": "pass ef_search= or probes= to the search, or have collection.tune() find and keep it",
-    "hybrid_search_config": "a store has no setting for hybrid search; leave it out",
+    "hybrid_search_config": "leave it out: have the texts searched by their words with "
+    'collection=CollectionConfig(name=…, text_search="english"), and say how with each search, as in '
+    'as_retriever(search_type="hybrid", search_kwargs={{"alpha": 0.7}})',
     "k": _SEARCH,
     "fetch_k": _SEARCH,
     "lambda_mult": _SEARCH,
