@@ -6,12 +6,17 @@ Fields that are declared get typed columns, which it writes and filters by itsel
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings, FakeEmbeddings
 from langchain_postgres import Column, PGEngine, PGVectorStore
+from langchain_postgres.v2.hybrid_search_config import (
+    HybridSearchConfig,
+    reciprocal_rank_fusion,
+    weighted_sum_ranking,
+)
 from langchain_postgres.v2.indexes import HNSWQueryOptions
 
 from benchmarks.peers.rows import CONTENT, Answers, Condition, Rows, dialect, execute, hnsw, time_each_async
@@ -49,6 +54,54 @@ class Peer:
         documents = [Document(id=i, page_content=content, metadata=metadata) for i, content, metadata in entries]
         model = _Known(dict(zip(rows.contents, rows.embeddings, strict=True)))
         return lambda: PGVectorStore.from_documents(documents, model, engine=self._engine, table_name=_TABLE)
+
+    def hybrid(self, rows: Rows, asked: Sequence[tuple[str, list[float]]], k: int) -> dict[str, list[list[str]]]:
+        """Return what hybrid search finds: by default, and with 100 of each search and ranks fused."""
+        table = f"{_TABLE}_hybrid"
+        column = "content_tsv"
+        self._engine.init_vectorstore_table(
+            table,
+            self._dimensions,
+            id_column=Column("langchain_id", "TEXT", nullable=False),
+            hybrid_search_config=HybridSearchConfig(tsv_column=column, tsv_lang="pg_catalog.english"),
+        )
+        settings = {
+            "weighted sum": {"fusion_function": weighted_sum_ranking, "primary_top_k": k, "secondary_top_k": k},
+            "weighted sum of 100": {"primary_top_k": 100, "secondary_top_k": 100},
+            "reciprocal ranks of 100": {
+                "fusion_function": reciprocal_rank_fusion,
+                "primary_top_k": 100,
+                "secondary_top_k": 100,
+            },
+        }
+        found: dict[str, list[list[str]]] = {}
+        for name, options in settings.items():
+
+            def config(question: str = "", options: Mapping[str, Any] = options) -> HybridSearchConfig:
+                # A new one for each question: a store keeps the first question for all that follow.
+                return HybridSearchConfig(
+                    tsv_column=column, tsv_lang="pg_catalog.english", fts_query=question, **options
+                )
+
+            store = PGVectorStore.create_sync(
+                self._engine,
+                FakeEmbeddings(size=self._dimensions),
+                table,
+                k=k,
+                hybrid_search_config=config(),
+            )
+            if not found:
+                store.add_embeddings(rows.contents, rows.embeddings, rows.metadatas, rows.ids)
+            found[name] = [
+                [
+                    document.id
+                    for document in store.similarity_search_by_vector(
+                        embedding, k=k, hybrid_search_config=config(question)
+                    )
+                ]
+                for question, embedding in asked
+            ]
+        return found
 
     def fill(self, source: str) -> None:
         """Replace what is there by all rows of *source*, and index them."""

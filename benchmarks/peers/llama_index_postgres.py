@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
-from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
+from llama_index.core.vector_stores.types import (
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+)
 from llama_index.vector_stores.postgres import PGVectorStore
 
 from benchmarks.peers.rows import (
@@ -68,6 +74,34 @@ class Peer:
             for id, text, metadata, vector in columns
         ]
         return lambda: self._store.add(nodes)
+
+    def hybrid(self, rows: Rows, asked: Sequence[tuple[str, list[float]]], k: int) -> dict[str, list[list[str]]]:
+        """Return what hybrid search finds: both lists, of k and of half of it, one behind the other."""
+        store = PGVectorStore.from_params(
+            connection_string=dialect(self._url, "psycopg2"),
+            async_connection_string=dialect(self._url, "asyncpg"),
+            table_name=f"{_NAME}_hybrid",
+            embed_dim=self._dimensions,
+            hybrid_search=True,
+            text_search_config="english",
+        )
+        columns = zip(rows.ids, rows.contents, rows.embeddings, strict=True)
+        store.add([TextNode(id_=i, text=text, embedding=embedding) for i, text, embedding in columns])
+        found: dict[str, list[list[str]]] = {}
+        for name, each in (("union", k), ("union of halves", k // 2)):
+            found[name] = [
+                store.query(
+                    VectorStoreQuery(
+                        query_embedding=embedding,
+                        query_str=question,
+                        similarity_top_k=each,
+                        sparse_top_k=each,
+                        mode=VectorStoreQueryMode.HYBRID,
+                    )
+                ).ids
+                for question, embedding in asked
+            ]
+        return found
 
     def fill(self, source: str) -> None:
         """Replace what is there by all rows of *source*, and index them."""

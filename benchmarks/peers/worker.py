@@ -25,8 +25,10 @@ def main(path: str) -> None:
     rows = Rows.read(Path(job["directory"]), "rows")
     module = importlib.import_module(f"benchmarks.peers.{job['peer']}")
     peer = module.Peer(job["url"], rows.dimensions, job.get("fields", {}))
-    if "documents" in job:
-        answer: dict[str, Any] = {"documents": [_rate(rows, peer.add_documents)]}
+    if "questions" in job:
+        answer: dict[str, Any] = {"hybrid": _hybrid(job, peer, rows)}
+    elif "documents" in job:
+        answer = {"documents": [_rate(rows, peer.add_documents)]}
     else:
         answer = _filtered(job, peer, rows) if "filters" in job else _everything(job, peer, rows)
     Path(job["out"]).write_text(json.dumps({"version": peer.version, **answer}))
@@ -64,6 +66,14 @@ def _filtered(job: dict[str, Any], peer: Any, rows: Rows) -> dict[str, Any]:
         except Exception as error:  # noqa: BLE001 - a peer that cannot answer one filter may answer the next
             found[key] = {"failed": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
     return {"filters": found}
+
+
+def _hybrid(job: dict[str, Any], peer: Any, rows: Rows) -> dict[str, list[list[str]]]:
+    """Return what the peer's hybrid search finds for each question, in each of its settings."""
+    directory = Path(job["directory"])
+    questions: list[str] = json.loads((directory / "questions.json").read_text())
+    queries: list[list[float]] = np.load(directory / "queries.npy").tolist()
+    return peer.hybrid(rows, list(zip(questions, queries, strict=True)), job["k"])
 
 
 def _rate(rows: Rows, write: Callable[[Rows], Callable[[], None]]) -> float:

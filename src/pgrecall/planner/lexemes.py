@@ -15,7 +15,7 @@ from pgrecall.keyword_plan import Candidates, Lexeme
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_LEXEMES: Final = 48
+MAX_LEXEMES: Final = 128
 """Lexemes of a query that are searched for, the rarest first."""
 
 # What reading and weighing a row costs: one share for the row, and one for each lexeme. So many shares take about
