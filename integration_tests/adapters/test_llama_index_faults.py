@@ -26,6 +26,7 @@ from pgrecall.errors import (
     FilterError,
     PermissionDenied,
     RecordError,
+    SchemaError,
 )
 from pgrecall.llama_index import PGRecallVectorStore
 
@@ -273,13 +274,16 @@ def test_15_password_survives_and_is_shown_nowhere(database):
 
 
 @pytest.mark.parametrize("mode", ["sparse", "hybrid", "text_search", "semantic_hybrid"])
-async def test_16_mode_that_a_table_cannot_serve_is_a_clear_error(store, mode):
-    store.add([node("a")])
+async def test_16_mode_that_a_table_cannot_serve_is_a_clear_error_and_can_be_had(store, mode):
+    store.add([node("a", text="some words")])
     asked = query(mode=VectorStoreQueryMode(mode), query_str="words")
-    with pytest.raises(ConfigError, match=f"'{mode}' is not supported"):
-        store.query(asked)
-    with pytest.raises(ValueError, match="default, mmr"):
-        await store.aquery(asked)
+    options = {"rerank": lambda query, texts: [1.0] * len(texts)} if mode == "semantic_hybrid" else {}
+    with pytest.raises(SchemaError, match="add_text_search"):
+        store.query(asked, **options)
+    with pytest.raises(SchemaError, match="add_text_search"):
+        await store.aquery(asked, **options)
+    store.collection.add_text_search("english")
+    assert store.query(asked, **options).ids == ["a"]
 
 
 @pytest.mark.parametrize(

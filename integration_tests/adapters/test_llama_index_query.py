@@ -149,14 +149,6 @@ async def test_query_of_nothing_written_yet_is_empty(url):
 # -- modes ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["text_search", "sparse", "hybrid", "semantic_hybrid"])
-async def test_mode_that_needs_keywords_says_what_there_is(store, mode):
-    with pytest.raises(ValueError, match=rf"'{mode}'.*keywords yet.*default, mmr"):
-        store.query(query(mode=VectorStoreQueryMode(mode)))
-    with pytest.raises(ConfigError, match=mode):
-        await store.aquery(query(None, query_str="words", mode=VectorStoreQueryMode(mode)))
-
-
 @pytest.mark.parametrize("mode", ["svm", "logistic_regression", "linear_regression", "nonsense"])
 def test_mode_that_there_is_not_says_what_there_is(store, mode):
     with pytest.raises(ValueError, match=rf"'{mode}' is not supported; there are: default, mmr"):

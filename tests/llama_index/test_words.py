@@ -98,8 +98,6 @@ def test_url_object_keeps_its_password():
 @pytest.mark.parametrize(
     ("words", "match"),
     [
-        ({"hybrid_search": True}, "hybrid_search=True has no meaning.*keywords yet"),
-        ({"text_search_config": "german"}, "text_search_config='german'.*keywords yet"),
         ({"debug": True}, "getLogger"),
         ({"initialization_fail_on_error": False}, "always an error"),
         ({"create_engine_kwargs": {"pool_size": 3}}, "PoolConfig"),

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
-from pgrecall.collection.keywords import OPTIONS, refuse_unknown, search_options
+from pgrecall.collection.keywords import (
+    HYBRID_OPTIONS,
+    KEYWORD_OPTIONS,
+    OPTIONS,
+    hybrid_options,
+    keyword_options,
+    refuse_unknown,
+    search_options,
+)
 from pgrecall.config import MAX_K, check_range
 from pgrecall.errors import ConfigError
+from pgrecall.hybrid import QUESTION
 from pgrecall.llama_index.filters import to_filter
 from pgrecall.llama_index.variety import pick
 
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from pgrecall.collection import AsyncCollection, Collection
     from pgrecall.config import SearchOptions
     from pgrecall.filters import Filter
+    from pgrecall.hybrid import HybridOptions, KeywordOptions
     from pgrecall.records import Match, Page, Record
 
 # What other stores call the options.
@@ -29,7 +39,9 @@ _SYNONYMS: Final = {"hnsw_ef_search": "ef_search", "ivfflat_probes": "probes"}
 _THRESHOLD: Final = "mmr_threshold"
 _FACTOR: Final = "mmr_prefetch_factor"
 _PREFETCH: Final = "mmr_prefetch_k"
-_KNOWN: Final = (*OPTIONS, *_SYNONYMS, _THRESHOLD, _FACTOR, _PREFETCH)
+_KNOWN: Final = tuple(
+    dict.fromkeys([*OPTIONS, *KEYWORD_OPTIONS, *HYBRID_OPTIONS, *_SYNONYMS, _THRESHOLD, _FACTOR, _PREFETCH])
+)
 _DEFAULT_THRESHOLD: Final = 0.5
 _DEFAULT_FACTOR: Final = 4
 
@@ -91,10 +103,11 @@ def way_of(query: VectorStoreQuery, keywords: Mapping[str, Any], *, restrict_to_
     wanted = to_filter(
         query.filters, node_ids=query.node_ids if restrict_to_node_ids else None, document_ids=query.doc_ids
     )
-    embedding = query.query_embedding
-    # A zero vector is how LlamaIndex says that only the filters count.
-    if embedding is None or (len(embedding) and not any(embedding)):
-        return _Listing(query.similarity_top_k, wanted)
+    if query.mode not in _BY_WORDS:
+        embedding = query.query_embedding
+        # A zero vector is how LlamaIndex says that only the filters count.
+        if embedding is None or (len(embedding) and not any(embedding)):
+            return _Listing(query.similarity_top_k, wanted)
     return make(query, keywords, wanted)
 
 
@@ -182,6 +195,105 @@ class _Varied:
         return Answer([found[position] for position, _ in picks], [worth for _, worth in picks])
 
 
+@dataclass(frozen=True, slots=True)
+class _Worded:
+    """The k that words find."""
+
+    text: str
+    k: int
+    filter: Filter | None
+    options: KeywordOptions
+    threshold: float | None
+
+    @classmethod
+    def of(cls, query: VectorStoreQuery, keywords: Mapping[str, Any], wanted: Filter | None) -> _Worded:
+        k = query.similarity_top_k
+        if query.mode == VectorStoreQueryMode.SPARSE and query.sparse_top_k is not None:
+            k = query.sparse_top_k
+        said = {name: value for name, value in keywords.items() if name in KEYWORD_OPTIONS}
+        return cls(_text(query), k, wanted, keyword_options(said, QUESTION), keywords.get("score_threshold"))
+
+    def run(self, collection: Collection) -> Answer:
+        found = collection.search_keyword(
+            self.text,
+            self.k,
+            filter=self.filter,
+            score_threshold=self.threshold,
+            include=["envelope"],
+            options=self.options,
+        )
+        return self._answer(found)
+
+    async def arun(self, collection: AsyncCollection) -> Answer:
+        found = await collection.search_keyword(
+            self.text,
+            self.k,
+            filter=self.filter,
+            score_threshold=self.threshold,
+            include=["envelope"],
+            options=self.options,
+        )
+        return self._answer(found)
+
+    def _answer(self, found: Sequence[Match]) -> Answer:
+        return Answer(found, [match.score for match in found])
+
+
+@dataclass(frozen=True, slots=True)
+class _Hybrid:
+    """The k that words and embedding find together."""
+
+    text: str
+    embedding: Sequence[float]
+    k: int
+    filter: Filter | None
+    options: HybridOptions
+
+    @classmethod
+    def of(cls, query: VectorStoreQuery, keywords: Mapping[str, Any], wanted: Filter | None) -> _Hybrid:
+        if query.query_embedding is None:
+            msg = f"mode {_mode_name(query.mode)!r} needs query_embedding; without one use mode 'text_search'"
+            raise ConfigError(msg)
+        said = dict(keywords)
+        # The keyword counts where it is given; the retriever has the query's own.
+        if query.alpha is not None and said.get("fusion") in (None, "convex"):
+            said.setdefault("alpha", query.alpha)
+        if query.sparse_top_k is not None:
+            said.setdefault("keyword_k", query.sparse_top_k)
+        options = hybrid_options(said)
+        if query.mode == VectorStoreQueryMode.SEMANTIC_HYBRID and options.rerank is None:
+            msg = (
+                "mode 'semantic_hybrid' needs a model that orders anew what was found: pass rerank=, a callable that "
+                "takes the query and a list of texts and returns one number for each, as vector_store_kwargs of the "
+                "retriever, or as reranker= of the store"
+            )
+            raise ConfigError(msg)
+        k = query.similarity_top_k if query.hybrid_top_k is None else query.hybrid_top_k
+        return cls(_text(query), query.query_embedding, k, wanted, options)
+
+    def run(self, collection: Collection) -> Answer:
+        found = collection.search_hybrid(
+            self.text, self.embedding, self.k, filter=self.filter, include=["envelope"], options=self.options
+        )
+        return self._answer(found)
+
+    async def arun(self, collection: AsyncCollection) -> Answer:
+        found = await collection.search_hybrid(
+            self.text, self.embedding, self.k, filter=self.filter, include=["envelope"], options=self.options
+        )
+        return self._answer(found)
+
+    def _answer(self, found: Sequence[Match]) -> Answer:
+        return Answer(found, [match.score for match in found])
+
+
+def _text(query: VectorStoreQuery) -> str:
+    if query.query_str is None:
+        msg = f"mode {_mode_name(query.mode)!r} looks for words: it needs query_str"
+        raise ConfigError(msg)
+    return query.query_str
+
+
 def _threshold(query: VectorStoreQuery, keywords: Mapping[str, Any]) -> float:
     # The keyword counts wherever it is given, be it `None`: the retriever has no other way to pass a threshold.
     value = keywords.get(_THRESHOLD, query.mmr_threshold)
@@ -212,16 +324,18 @@ _MODES: Final = frozenset(VectorStoreQueryMode)
 _WAYS: Final[Mapping[VectorStoreQueryMode, Callable[[VectorStoreQuery, Mapping[str, Any], Filter | None], Way]]] = {
     VectorStoreQueryMode.DEFAULT: _Nearest.of,
     VectorStoreQueryMode.MMR: _Varied.of,
+    VectorStoreQueryMode.TEXT_SEARCH: _Worded.of,
+    VectorStoreQueryMode.SPARSE: _Worded.of,
+    VectorStoreQueryMode.HYBRID: _Hybrid.of,
+    VectorStoreQueryMode.SEMANTIC_HYBRID: _Hybrid.of,
 }
-_BY_WORDS: Final = (
-    VectorStoreQueryMode.TEXT_SEARCH,
-    VectorStoreQueryMode.SPARSE,
-    VectorStoreQueryMode.HYBRID,
-    VectorStoreQueryMode.SEMANTIC_HYBRID,
-)
+_BY_WORDS: Final = frozenset(_WAYS) - {VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.MMR}
+
+
+def _mode_name(mode: object) -> object:
+    return mode.value if isinstance(mode, VectorStoreQueryMode) else mode
 
 
 def _unsupported(mode: object) -> str:
-    name = mode.value if isinstance(mode, VectorStoreQueryMode) else mode
-    reason = ", because collections cannot be searched by keywords yet" if mode in _BY_WORDS else ""
-    return f"query mode {name!r} is not supported{reason}; there are: {', '.join(way.value for way in _WAYS)}"
+    known = ", ".join(way.value for way in _WAYS)
+    return f"query mode {_mode_name(mode)!r} is not supported; there are: {known}"

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
-from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery, VectorStoreQueryResult
+from llama_index.core.vector_stores.types import (
+    BasePydanticVectorStore,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+    VectorStoreQueryResult,
+)
 
 from pgrecall.errors import ConfigError
 from pgrecall.llama_index.loops import on_this_loop
@@ -15,6 +20,7 @@ from pgrecall.llama_index.nodes import to_node, with_fields
 if TYPE_CHECKING:
     from pgrecall.collection import Collection
     from pgrecall.llama_index.modes import Answer, Way
+    from pgrecall.reranking import Rerank, Scorer
 
 
 class QueryMethods(BasePydanticVectorStore):
@@ -24,6 +30,7 @@ class QueryMethods(BasePydanticVectorStore):
     restrict_to_node_ids: bool = True
 
     _collection: Collection = PrivateAttr()
+    _reranker: Rerank | Scorer | None = PrivateAttr(default=None)
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Return the nodes that answer *query*, best first; a higher similarity is better.
@@ -34,7 +41,9 @@ class QueryMethods(BasePydanticVectorStore):
         Args:
             query: The query. ``node_ids`` that are empty restrict nothing; ``doc_ids`` that are empty leave
                 nothing; ``output_fields`` are the metadata keys that nodes come with, all of them where it is
-                `None`. The mode is DEFAULT or MMR.
+                `None`. The mode is DEFAULT, MMR, TEXT_SEARCH, SPARSE (both by the words of ``query_str``), HYBRID,
+                or SEMANTIC_HYBRID. ``alpha`` is the weight of the embedding in the last two, ``hybrid_top_k``
+                how many nodes come back, and ``sparse_top_k`` how many the words contribute.
             **kwargs: What a retriever has as ``vector_store_kwargs``: the fields of `SearchOptions`, also as
                 ``hnsw_ef_search`` and ``ivfflat_probes``; in MMR mode ``mmr_threshold``, which wins over the
                 query's where it is given, and ``mmr_prefetch_factor`` (4 unless given) or
@@ -57,6 +66,8 @@ class QueryMethods(BasePydanticVectorStore):
             msg = f"embedding_field={query.embedding_field!r}: the only field with embeddings is {column!r}"
             raise ConfigError(msg)
         known = {**checked_keywords(self.search_kwargs), **checked_keywords(keywords)}
+        if query.mode == VectorStoreQueryMode.SEMANTIC_HYBRID and self._reranker is not None:
+            known.setdefault("rerank", self._reranker)
         return way_of(query, known, restrict_to_node_ids=self.restrict_to_node_ids)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pgrecall.collection import AsyncClient, AsyncCollection, Collection
+    from pgrecall.reranking import Rerank, Scorer
 
 _CONFIG: Final = TypeAdapter(CollectionConfig)
 _CONNECTING: Final = frozenset({"config", "url"})
@@ -43,6 +44,8 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, Closing):
         domain: The domain (tenant) to read and write; ``"default"`` unless given.
         config: What `to_dict` gives back for *collection*.
         search_kwargs: Keywords that every query has unless it brings its own; see `query`.
+        reranker: Orders anew what mode SEMANTIC_HYBRID finds: a callable that takes the query and a list of
+            texts and returns one number for each, the higher the better, or a `Rerank`. It is not serialised.
         restrict_to_node_ids: Whether ``node_ids`` of a query leave only those nodes. A retriever that
             `VectorStoreIndex` makes passes the ids of all index and image nodes that were inserted through that
             same index object, whether asked for or not, and so finds no text nodes beside them: pass
@@ -81,6 +84,7 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, Closing):
         config: CollectionConfig | dict[str, Any] | None = None,
         search_kwargs: dict[str, Any] | None = None,
         restrict_to_node_ids: bool = True,
+        reranker: Rerank | Scorer | None = None,
         stores_text: bool = True,
         is_embedding_query: bool = True,
         **kwargs: Any,
@@ -90,6 +94,10 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, Closing):
             raise ConfigError(msg)
         ours: dict[str, Any] = {"collection": collection, "url": url, "client": client, "domain": domain}
         given = understood({**ours, "config": config, "search_kwargs": search_kwargs, **kwargs})
+        defaults = checked_keywords(given.get("search_kwargs", {}))
+        if "rerank" in defaults:
+            msg = "a model cannot be serialised with search_kwargs; pass it as reranker="
+            raise ConfigError(msg)
         opened, made = open_collection(
             _collection(given), url=given.get("url"), client=given.get("client"), domain=given.get("domain")
         )
@@ -100,11 +108,12 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, Closing):
             "config": opened.config,
             "domain": opened.scope.domain,
             "url": given.get("url"),
-            "search_kwargs": checked_keywords(given.get("search_kwargs", {})),
+            "search_kwargs": defaults,
             "restrict_to_node_ids": restrict_to_node_ids,
         }
         super().__init__(stores_text=True, **state)
         self._collection, self._client = opened, made
+        self._reranker = reranker
 
     @classmethod
     def class_name(cls) -> str:

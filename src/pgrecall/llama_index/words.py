@@ -17,7 +17,16 @@ from pgrecall.config import HNSW, CollectionConfig
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError
 
-_OURS: Final = ("collection", "url", "client", "domain", "config", "search_kwargs", "restrict_to_node_ids")
+_OURS: Final = (
+    "collection",
+    "url",
+    "client",
+    "domain",
+    "config",
+    "search_kwargs",
+    "restrict_to_node_ids",
+    "reranker",
+)
 _PLACE: Final = ("host", "port", "database", "user", "password")
 _URLS: Final = ("connection_string", "async_connection_string")
 _SETTINGS: Final = (
@@ -27,11 +36,11 @@ _SETTINGS: Final = (
     "indexed_metadata_keys",
     "hnsw_kwargs",
     "perform_setup",
+    "hybrid_search",
+    "text_search_config",
 )
 # What is so here anyway.
 _FULFILLED: Final[Mapping[str, tuple[object, ...]]] = {
-    "hybrid_search": (False,),
-    "text_search_config": ("english",),
     "cache_ok": (True, False),
     "debug": (False,),
     "use_jsonb": (True, False),
@@ -39,8 +48,6 @@ _FULFILLED: Final[Mapping[str, tuple[object, ...]]] = {
 }
 _CONNECT: Final = 'write url="postgresql://user:password@host/database", or client= for a client that is open already'
 _INSTEAD: Final[Mapping[str, str]] = {
-    "hybrid_search": "collections cannot be searched by keywords yet; leave it out",
-    "text_search_config": "collections cannot be searched by keywords yet; leave it out",
     "cache_ok": "leave it out",
     "debug": 'log records go to logging.getLogger("pgrecall"); leave it out',
     "use_jsonb": "metadata is always jsonb; leave it out",
@@ -79,7 +86,7 @@ def understood(keywords: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         Those of ``collection`` (a name or a `CollectionConfig`), ``url``, ``client``, ``domain``, ``config``,
-        ``search_kwargs`` and ``restrict_to_node_ids`` that were given in any words.
+        ``search_kwargs``, ``restrict_to_node_ids`` and ``reranker`` that were given in any words.
 
     Raises:
         ConfigError: A word means something that is not so here, two of them say the same thing, or one is
@@ -168,6 +175,8 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
         settings["fields"] = _fields(given["indexed_metadata_keys"])
     if given.get("hnsw_kwargs"):
         settings["index"] = _index(given["hnsw_kwargs"])
+    if given.get("hybrid_search"):
+        settings["text_search"] = str(given.get("text_search_config", "english")).rpartition(".")[2]
     if "perform_setup" in given:
         settings["setup"] = "create" if given["perform_setup"] else "validate"
     return settings
