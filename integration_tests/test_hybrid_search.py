@@ -193,6 +193,23 @@ async def test_one_connection_is_enough(filled, embedding):
     await connection.close()
 
 
+async def test_embeddings_of_other_domains_may_be_of_another_length(client, connection):
+    await connection.execute(
+        "CREATE TABLE mixed (domain_id text, id text, content text, embedding vector, PRIMARY KEY (domain_id, id))"
+    )
+    await connection.execute(
+        "INSERT INTO mixed SELECT 'default', n::text, 'some locks', '[1,0]'::vector FROM generate_series(1, 20) n"
+    )
+    await connection.execute(
+        "INSERT INTO mixed SELECT 'other', n::text, 'more locks', '[1,0,0]'::vector FROM generate_series(1, 20) n"
+    )
+    docs = await client.get_collection(CollectionConfig(name="mixed", dimensions=2))
+    await docs.add_text_search("english")
+    found = await docs.search_hybrid("locks", [1.0, 0.0], 30)
+    assert len(found) == 20
+    assert all(match.scores.dense == pytest.approx(1) for match in found)
+
+
 async def test_bad_input_is_refused_before_anything_is_found(docs, embedding, client):
     with pytest.raises(DimensionMismatch):
         await docs.search_hybrid(QUERY, embedding[:3])

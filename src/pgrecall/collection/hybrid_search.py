@@ -108,7 +108,7 @@ async def _fused(handle: Handle, query: HybridQuery) -> list[Match]:
         for match in await _weighed(handle, query, ready, missing):
             dense.pop(_identity(match))
     for match in missing:
-        match.scores = match.scores or Scores(dense=match.score, keyword=0.0)
+        match.scores = match.scores or Scores(dense=match.score)
     # What both have found is the same record, read twice; by words it comes with all that is known of it.
     records = {**dense, **keyword}
     rankings = {

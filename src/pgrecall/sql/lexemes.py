@@ -80,17 +80,27 @@ def mean_length(table: Table, text: TextColumn, percent: float) -> Statement:
 def mean_distances(selection: Selection, percent: float) -> Statement:
     """Return the statement that compares some embeddings: mean distance of two, mean of one to itself, and how many."""
     table = selection.table
+    embedding = Identifier(table.columns.embedding)
+    comparable = SQL("{embedding} IS NOT NULL").format(embedding=embedding)
+    if not table.sized:
+        # Another domain's may be of another length.
+        comparable = SQL("{dimensions}({embedding}) = {d}").format(
+            dimensions=Identifier(selection.dialect.vector_schema, "vector_dims"),
+            embedding=embedding,
+            d=Integer(table.dimensions or 0),
+        )
     return (
         SQL(
             "WITH sample AS MATERIALIZED (SELECT row_number() OVER () AS n, e FROM (SELECT {embedding} AS e "
-            "FROM {table} TABLESAMPLE SYSTEM ({percent}) WHERE {embedding} IS NOT NULL ORDER BY random() "
+            "FROM {table} TABLESAMPLE SYSTEM ({percent}) WHERE {comparable} ORDER BY random() "
             "LIMIT {most}) AS drawn) "
             "SELECT avg(one.e OPERATOR({schema}.{operator}) other.e) FILTER (WHERE one.n < other.n), "
             "avg(one.e OPERATOR({schema}.{operator}) other.e) FILTER (WHERE one.n = other.n), "
             "count(*) FILTER (WHERE one.n = other.n) FROM sample AS one JOIN sample AS other ON one.n <= other.n"
         )
         .format(
-            embedding=Identifier(table.columns.embedding),
+            embedding=embedding,
+            comparable=comparable,
             table=Identifier(table.schema, table.name),
             percent=Param(percent, "real"),
             most=Integer(SAMPLED_EMBEDDINGS),

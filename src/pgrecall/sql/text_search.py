@@ -217,11 +217,16 @@ def _distance(selection: Selection, embedding: Encoded | None) -> Composable:
     if embedding is None:
         return SQL("NULL::float8")
     query = Param(dialect.embedding(embedding, table.vector_type), dialect.embedding_type(table.vector_type))
-    return SQL("{embedding} OPERATOR({schema}.{operator}) {query}").format(
+    form: LiteralString = "{embedding} OPERATOR({schema}.{operator}) {query}"
+    if not table.sized:
+        # Embeddings of another length cannot be compared, and words find their rows all the same.
+        form = "CASE WHEN {dimensions}({embedding}) = {dimensions}({query}) THEN " + form + " END"
+    return SQL(form).format(
         embedding=Identifier(table.columns.embedding),
         schema=Identifier(dialect.vector_schema),
         operator=SQL(table.distance.operator),
         query=query,
+        dimensions=Identifier(dialect.vector_schema, "vector_dims"),
     )
 
 
