@@ -18,7 +18,7 @@ from pgrecall.keyword_plan import KeywordPlan
 from pgrecall.plan import Access, Plan
 from pgrecall.planner.recommend import IndexRecommendation, recommend_index
 from pgrecall.promoted import FieldType, PromotedField
-from pgrecall.records import Match, Page, Record, RecordBatch, Scores, UpsertResult
+from pgrecall.records import Facet, Group, Match, Page, Record, RecordBatch, Scores, UpsertResult
 from pgrecall.reranking import Rerank
 from pgrecall.scope import Scope
 from pgrecall.table import Server, TableColumn, TextColumn, VectorIndex
@@ -66,8 +66,10 @@ __all__ = [
     "CopyProgress",
     "CopyReport",
     "Distance",
+    "Facet",
     "FieldType",
     "Fusion",
+    "Group",
     "HybridOptions",
     "IVFFlat",
     "IndexProgress",

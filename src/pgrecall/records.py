@@ -20,6 +20,9 @@ Extra = Literal["embedding", "envelope"]
 WordExtra = Literal["embedding", "envelope", "highlights"]
 """What a search by words can return too: also the places in the content that match."""
 
+Example: TypeAlias = "str | Embedding"
+"""What other records should be like, or unlike: the id of a stored record, or an embedding."""
+
 Embedding: TypeAlias = "Sequence[float] | NDArray[Any]"
 """One embedding, shape ``(d,)``: a list of numbers or an array (of 0 and 1 for a bit column)."""
 
@@ -180,6 +183,32 @@ class Match:
     def relevance(self) -> float:
         """The score, cut off below 0 (cosine of opposite directions) and above 1."""
         return min(1.0, max(0.0, self.score))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Matches that have the same value in some field, such as the chunks of a document.
+
+    Attributes:
+        value: The value, as JSON has it.
+        matches: The nearest of them, nearest first; at least one.
+    """
+
+    value: Any
+    matches: list[Match]
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """How many records have a value in some field.
+
+    Attributes:
+        value: The value, as JSON has it; of a list one of its elements.
+        count: Records that have it.
+    """
+
+    value: Any
+    count: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

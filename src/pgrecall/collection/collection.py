@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pgrecall.collection import changes, ingest, reading
 from pgrecall.collection.administration import Administration
 from pgrecall.collection.documents import Documents
+from pgrecall.collection.exploration import Exploration
 from pgrecall.collection.handle import Knowledge
 from pgrecall.collection.ledger import companion, ledger_of
 from pgrecall.collection.retrieval import Retrieval, checked_extras
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, UpsertResult
 
 
-class AsyncCollection(Retrieval, Wording, Documents, Administration):
+class AsyncCollection(Retrieval, Wording, Exploration, Documents, Administration):
     """Records in one table, seen in one domain; made by `AsyncClient`.
 
     A collection that nothing has been written to yet is empty: reading answers accordingly, and the

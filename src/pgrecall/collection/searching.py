@@ -203,7 +203,7 @@ async def _ready(handle: Handle, session: Session, selection: Selection, query: 
     key = _key(selection, query)
     ready = known.get(key)
     if ready is None:
-        plan = await _plan(handle, session, selection, query)
+        plan = await plan_of(handle, session, selection, query)
         ready = plan, _statement(selection, plan, query)
         if len(known) >= _MAX_KNOWN:
             known.clear()
@@ -218,7 +218,8 @@ def _statement(selection: Selection, plan: Plan, query: Query) -> Search:
     return compose(selection, plan, extras=query.extras, max_distance=limit)
 
 
-async def _plan(handle: Handle, session: Session, selection: Selection, query: Query) -> Plan:
+async def plan_of(handle: Handle, session: Session, selection: Selection, query: Query) -> Plan:
+    """Return how *query* is to be run, whatever its embedding is."""
     table, scope, filter = selection.table, selection.scope, query.filter
     index = table.usable_index()
     partial = table.partial_indexes()

@@ -20,7 +20,7 @@ from pgrecall.filters.nodes import (
     Order,
     leaves,
 )
-from pgrecall.filters.parse import parse, parse_key
+from pgrecall.filters.parse import parse, parse_field, parse_key
 
 __all__ = [
     "And",
@@ -40,5 +40,6 @@ __all__ = [
     "Order",
     "leaves",
     "parse",
+    "parse_field",
     "parse_key",
 ]

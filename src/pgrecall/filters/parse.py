@@ -167,10 +167,19 @@ def parse_key(name: str) -> Key:
     Raises:
         FilterError: It is not the name of one.
     """
-    field = _field(name, "")
+    field = parse_field(name)
     if not isinstance(field, Key):
         _fail(name, "is a column of every collection and no metadata key")
     return field
+
+
+def parse_field(name: str) -> Field:
+    """Return what *name* names in a filter: a key of the metadata, or, with a dollar sign, a column.
+
+    Raises:
+        FilterError: It names nothing.
+    """
+    return _field(name, "")
 
 
 def _field(key: object, where: str) -> Field:

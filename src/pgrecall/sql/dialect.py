@@ -54,16 +54,18 @@ class Dialect:
         name = self.type(vector_type)
         return name if self.wire is Wire.BINARY else self._from_text(name)
 
+    def embeddings_type(self, vector_type: VectorType) -> Composable:
+        """Return what a parameter that is a list of embeddings is cast to."""
+        name = Composed([self.type(vector_type), SQL("[]")])
+        return name if self.wire is Wire.BINARY else self._from_text(name, SQL("text[]"))
+
     def embedding(self, encoded: Encoded, vector_type: VectorType) -> Encoded | str:
         """Return one embedding, which is in pgvector's binary format, as the value of such a parameter."""
         return encoded if self.wire is Wire.BINARY else vectors.to_text(encoded, vector_type)
 
     def embeddings(self, encoded: Sequence[Encoded], vector_type: VectorType) -> Param:
         """Return several embeddings as one array parameter."""
-        name = Composed([self.type(vector_type), SQL("[]")])
-        if self.wire is Wire.BINARY:
-            return Param(list(encoded), name)
-        return Param([vectors.to_text(row, vector_type) for row in encoded], self._from_text(name, SQL("text[]")))
+        return Param([self.embedding(row, vector_type) for row in encoded], self.embeddings_type(vector_type))
 
     def json(self, encoded: bytes) -> Param:
         """Return JSON text as a jsonb parameter."""

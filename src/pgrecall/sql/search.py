@@ -27,6 +27,8 @@ from pgrecall.sql.select import projection
 from pgrecall.sql.where import conditions, where
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pgrecall.sql.dialect import Encoded
     from pgrecall.sql.selection import Selection
     from pgrecall.table import Table
@@ -35,9 +37,13 @@ if TYPE_CHECKING:
 _FEW: Final = 500
 _QUERY: Final = object()
 _CODE: Final = object()
+_QUERIES: Final = object()
+_CODES: Final = object()
 # Names that no column of an adopted table has.
 _PLACE: Final = Identifier("pgrecall place")
 _DISTANCE: Final = Identifier("pgrecall distance")
+_ASKED: Final = Identifier("pgrecall asked")
+_FOUND: Final = Identifier("pgrecall found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +84,71 @@ def search(
         max_distance: Rows farther away are left out. Only for the exact way, where it also saves work;
             after another the caller cuts, so that it can tell few from far.
     """
-    shape = _Shape(selection, plan, extras)
-    if plan.access is Access.EXACT:
-        composed = shape.exact(max_distance)
-    elif plan.access is Access.COVERING:
-        composed = shape.covering()
-    else:
-        composed = shape.scan()
-    statement = composed.compile()
+    dialect, vector_type = selection.dialect, selection.table.vector_type
+    query = Param(_QUERY, dialect.embedding_type(vector_type))
+    code = Param(_CODE, dialect.embedding_type(VectorType.BIT))
+    statement = _Shape(selection, plan, extras, query, code).composed(max_distance).compile()
     return Search(statement.text, statement.args, selection)
+
+
+@dataclass(frozen=True, slots=True)
+class ManySearches:
+    """The same search for many queries at once, which lacks only their embeddings."""
+
+    text: str
+    args: tuple[object, ...]
+    selection: Selection
+
+    @property
+    def needs_codes(self) -> bool:
+        """Whether `bind` needs the queries' codes."""
+        return _CODES in self.args
+
+    def bind(self, queries: Sequence[Encoded], codes: Sequence[Encoded] = ()) -> Statement:
+        """Return the statement for *queries*, embeddings in pgvector's binary format, and their codes."""
+        dialect, table = self.selection.dialect, self.selection.table
+        values: dict[object, object] = {_QUERIES: [dialect.embedding(query, table.vector_type) for query in queries]}
+        if self.needs_codes:
+            values[_CODES] = [dialect.embedding(code, VectorType.BIT) for code in codes]
+        return Statement(self.text, tuple(values.get(arg, arg) if type(arg) is object else arg for arg in self.args))
+
+
+def search_many(selection: Selection, plan: Plan, extras: frozenset[str]) -> ManySearches:
+    """Return the statement that finds, for each of many queries, the nearest of the selected rows by *plan*.
+
+    Its rows are: position of the query, from 1 on, then what `search` returns.
+    """
+    dialect, table = selection.dialect, selection.table
+    needs_codes = plan.access is Access.COVERING
+    query, code = (SQL("{asked}.{name}").format(asked=_ASKED, name=Identifier(name)) for name in ("e", "c"))
+    lists: list[Composable] = [Param(_QUERIES, dialect.embeddings_type(table.vector_type))]
+    names = ["e", "n"]
+    if needs_codes:
+        lists.append(Param(_CODES, dialect.embeddings_type(VectorType.BIT)))
+        names = ["e", "c", "n"]
+    statement = (
+        SQL(
+            "SELECT {asked}.n::int AS position, {found}.* FROM unnest({lists}) WITH ORDINALITY AS {asked}({names}) "
+            "CROSS JOIN LATERAL ({one}) AS {found}"
+        )
+        .format(
+            asked=_ASKED,
+            found=_FOUND,
+            lists=SQL(", ").join(lists),
+            names=SQL(", ").join(Identifier(name) for name in names),
+            one=_Shape(selection, plan, extras, query, code).composed(None),
+        )
+        .compile()
+    )
+    return ManySearches(statement.text, statement.args, selection)
 
 
 class _Shape:
     """The parts that the statements of one search have in common."""
 
-    def __init__(self, selection: Selection, plan: Plan, extras: frozenset[str]) -> None:
+    def __init__(
+        self, selection: Selection, plan: Plan, extras: frozenset[str], query: Composable, code: Composable
+    ) -> None:
         self._plan = plan
         self._table: Table = selection.table
         self._dialect = selection.dialect
@@ -100,8 +156,15 @@ class _Shape:
         self._conditions = conditions(selection)
         self._columns = projection(selection, extras)
         self._embedding = Identifier(self._table.columns.embedding)
-        self._query = Param(_QUERY, self._dialect.embedding_type(self._table.vector_type))
+        self._query = query
+        self._code = code
         self._distance = self._between(self._table.distance.operator, self._embedding, self._query)
+
+    def composed(self, max_distance: float | None) -> Composable:
+        """Return the statement for the plan's way."""
+        if self._plan.access is Access.EXACT:
+            return self.exact(max_distance)
+        return self.covering() if self._plan.access is Access.COVERING else self.scan()
 
     def exact(self, max_distance: float | None) -> Composable:
         parts = self._conditions
@@ -169,7 +232,6 @@ class _Shape:
 
     def covering(self) -> Composable:
         code = Identifier(CODE_COLUMN)
-        query = Param(_CODE, self._dialect.embedding_type(VectorType.BIT))
         parts = [*self._conditions, SQL("{code} IS NOT NULL").format(code=code)]
         key = SQL(", ").join(Identifier(name) for name in self._table.key)
         return SQL(
@@ -180,7 +242,7 @@ class _Shape:
             key=key,
             table=self._name,
             where=where(parts),
-            order=self._between(Distance.HAMMING.operator, code, query),
+            order=self._between(Distance.HAMMING.operator, code, self._code),
             fetch=Integer(self._plan.fetch),
             columns=self._columns,
             distance=self._distance,
