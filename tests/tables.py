@@ -1,6 +1,6 @@
 """Values that unit tests start from: a table as the catalog would describe it, an index, a server."""
 
-from pgrecall.config import Columns
+from pgrecall.columns import Columns
 from pgrecall.distance import Distance, VectorType
 from pgrecall.sql.dialect import Dialect, Wire
 from pgrecall.table import Server, Table, VectorIndex

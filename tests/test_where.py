@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgrecall.config import Columns
+from pgrecall.columns import Columns
 from pgrecall.errors import SchemaError
 from pgrecall.filters import Column, Compare, Equals, In, Key, Order, parse
 from pgrecall.scope import Scope

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pgrecall.build import BuildOptions, IndexProgress
-from pgrecall.config import HNSW, MMR, CollectionConfig, Columns, IVFFlat, PoolConfig, SearchOptions
+from pgrecall.columns import Columns
+from pgrecall.config import HNSW, MMR, CollectionConfig, IVFFlat, PoolConfig, SearchOptions
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import PGRecallError
 from pgrecall.fusion import Convex, Fusion, ReciprocalRank, Union

@@ -13,7 +13,7 @@ from pgrecall.scope import DEFAULT_DOMAIN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pgrecall.config import Columns
+    from pgrecall.columns import Columns
     from pgrecall.distance import Distance
     from pgrecall.filters import Equals, Field
     from pgrecall.promoted import PromotedField

@@ -21,7 +21,8 @@ from pgrecall.cli.folder import read_folder
 from pgrecall.cli.python_docs import read_python_docs
 from pgrecall.cli.report import Report, duration
 from pgrecall.collection import Client, Collection
-from pgrecall.config import MAX_IDENTIFIER_BYTES, CollectionConfig
+from pgrecall.columns import MAX_IDENTIFIER_BYTES
+from pgrecall.config import CollectionConfig
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError
 

@@ -12,7 +12,8 @@ from pgrecall.collection.inspecting import Inspection
 from pgrecall.collection.key_values import AsyncKeyValues
 from pgrecall.collection.namespace import Namespace
 from pgrecall.collection.schema import ensure_table
-from pgrecall.config import CollectionConfig, PoolConfig, check_identifier
+from pgrecall.columns import check_identifier
+from pgrecall.config import CollectionConfig, PoolConfig
 from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, PermissionDenied
 from pgrecall.postgres import Database, LentSource, Pools, catalog, resolve
 from pgrecall.promoted import CONTENT

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from pgrecall.config import CollectionConfig, Columns
+from pgrecall.columns import Columns
+from pgrecall.config import CollectionConfig
 from pgrecall.distance import Distance
 from pgrecall.errors import CollectionNotFound, ConfigError, SchemaError
 

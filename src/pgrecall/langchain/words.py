@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from pgrecall.collection.keywords import refuse_unknown
 from pgrecall.collection.opening import DEFAULT_COLLECTION
-from pgrecall.config import CollectionConfig, Columns
+from pgrecall.columns import Columns
+from pgrecall.config import CollectionConfig
 from pgrecall.distance import Distance
 from pgrecall.errors import ConfigError
 

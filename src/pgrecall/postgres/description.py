@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall import jsonb
-from pgrecall.config import CODE_COLUMN, LOGICAL_COLUMNS, CollectionConfig, Columns
+from pgrecall.columns import LOGICAL_COLUMNS, Columns
+from pgrecall.config import CODE_COLUMN, CollectionConfig
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import DimensionMismatch, SchemaError
 from pgrecall.filters import Key

@@ -1,0 +1,78 @@
+"""What the columns of a table are called, and which names can be columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Final
+
+from pgrecall.errors import ConfigError
+
+MAX_IDENTIFIER_BYTES: Final = 63
+
+
+def check_identifier(name: object, what: str) -> str:
+    """Return *name* if PostgreSQL can keep it whole as an identifier.
+
+    Raises:
+        ConfigError: It is empty, holds NUL, or is longer than 63 bytes (PostgreSQL would cut it).
+    """
+    if not isinstance(name, str) or not name or "\x00" in name:
+        msg = f"{what} must be a non-empty string without NUL, not {name!r}"
+        raise ConfigError(msg)
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        msg = f"{what} {name!r} holds a lone surrogate, which is not valid Unicode"
+        raise ConfigError(msg) from None
+    if size > MAX_IDENTIFIER_BYTES:
+        msg = f"{what} {name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes, the most that PostgreSQL keeps"
+        raise ConfigError(msg)
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Names of the columns. `None` says that the table has no such column.
+
+    With another name than the default a column must exist in a table that is adopted; a default name
+    that the table lacks is taken as "no such column".
+
+    Attributes:
+        metadata_columns: Columns of a table that is adopted which hold one key of the metadata each, under
+            the key's own name. The keys that have none are in *metadata*, if there is such a column.
+    """
+
+    id: str = "id"
+    embedding: str = "embedding"
+    domain_id: str | None = "domain_id"
+    document_id: str | None = "document_id"
+    chunk_index: str | None = "chunk_index"
+    content: str | None = "content"
+    metadata: str | None = "metadata"
+    metadata_types: str | None = "metadata_types"
+    created_at: str | None = "created_at"
+    content_hash: str | None = "content_hash"
+    envelope: str | None = "envelope"
+    metadata_columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = self.mapping()
+        for logical, name in {"id": self.id, "embedding": self.embedding, **names}.items():
+            check_identifier(name, f"column {logical}")
+        if isinstance(self.metadata_columns, str) or not isinstance(self.metadata_columns, Iterable):
+            msg = f"metadata_columns must be a sequence of names, not {self.metadata_columns!r}"
+            raise ConfigError(msg)
+        object.__setattr__(self, "metadata_columns", tuple(self.metadata_columns))
+        taken = [*names.values(), *(check_identifier(name, "a metadata column") for name in self.metadata_columns)]
+        if len(set(taken)) != len(taken):
+            msg = f"two columns have the same name: {sorted(taken)}"
+            raise ConfigError(msg)
+
+    def mapping(self) -> dict[str, str]:
+        """Return logical name to column name, without the columns that there are not, nor the metadata's own."""
+        return {name: column for name in LOGICAL_COLUMNS if (column := getattr(self, name)) is not None}
+
+
+LOGICAL_COLUMNS: Final = tuple(field.name for field in fields(Columns) if field.name != "metadata_columns")
+"""What columns are called here, whatever they are called in the table."""
