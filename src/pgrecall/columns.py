@@ -41,6 +41,13 @@ class Columns:
     Attributes:
         metadata_columns: Columns of a table that is adopted which hold one key of the metadata each, under
             the key's own name. The keys that have none are in *metadata*, if there is such a column.
+        document_key: Key of the metadata that names the document, in a table without a column for that. It is
+            metadata: who replaces that by an update replaces it too.
+        no_document: What the key says of records that are part of no document; `None` where it is missing then.
+        newest_by: Column of an adopted table by whose greatest value the newest of several rows with one id is
+            told: ids need no unique key there. An upsert puts one row in the place of all that have its id, in
+            turn with other upserts made here; rows that others have added twice are found twice until then.
+            Such a table has no domains.
     """
 
     id: str = "id"
@@ -55,6 +62,9 @@ class Columns:
     content_hash: str | None = "content_hash"
     envelope: str | None = "envelope"
     metadata_columns: tuple[str, ...] = ()
+    document_key: str | None = None
+    no_document: str | None = None
+    newest_by: str | None = None
 
     def __post_init__(self) -> None:
         names = self.mapping()
@@ -68,11 +78,34 @@ class Columns:
         if len(set(taken)) != len(taken):
             msg = f"two columns have the same name: {sorted(taken)}"
             raise ConfigError(msg)
+        if self.newest_by is not None:
+            check_identifier(self.newest_by, "column newest_by")
+            if self.domain_id is not None:
+                msg = "newest_by tells apart rows of one id in a table without domains: pass domain_id=None with it"
+                raise ConfigError(msg)
+        self._check_document_key()
+
+    def _check_document_key(self) -> None:
+        if self.document_key is None:
+            if self.no_document is not None:
+                msg = "no_document says what document_key says of records without document; pass document_key too"
+                raise ConfigError(msg)
+            return
+        if not self.document_key or self.document_id is not None or self.metadata is None:
+            msg = (
+                f"document_key={self.document_key!r} names the document in the metadata, instead of a column: it needs "
+                "document_id=None and a column for the metadata"
+            )
+            raise ConfigError(msg)
+        if self.document_key in self.metadata_columns:
+            msg = f"{self.document_key!r} has a column: pass document_id={self.document_key!r}, not document_key"
+            raise ConfigError(msg)
 
     def mapping(self) -> dict[str, str]:
         """Return logical name to column name, without the columns that there are not, nor the metadata's own."""
         return {name: column for name in LOGICAL_COLUMNS if (column := getattr(self, name)) is not None}
 
 
-LOGICAL_COLUMNS: Final = tuple(field.name for field in fields(Columns) if field.name != "metadata_columns")
+_OTHERS: Final = frozenset({"metadata_columns", "document_key", "no_document", "newest_by"})
+LOGICAL_COLUMNS: Final = tuple(field.name for field in fields(Columns) if field.name not in _OTHERS)
 """What columns are called here, whatever they are called in the table."""

@@ -141,6 +141,9 @@ class CollectionConfig:
         if not isinstance(self.index, HNSW | IVFFlat):
             check_choice(self.index, "index", (None, "auto"))
         check_range(self.min_rows_for_index, "min_rows_for_index", 1, 2**63 - 1)
+        if self.columns.newest_by is not None and self.setup == "create":
+            msg = "Columns.newest_by is for a table that is there and stays as it is: pass setup='validate' with it"
+            raise ConfigError(msg)
         if self.promoted and self.columns.metadata is None:
             msg = "fields are promoted from the metadata, for which columns maps no column"
             raise ConfigError(msg)

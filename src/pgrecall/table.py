@@ -245,6 +245,16 @@ class Table:
         """Whether all metadata there is, is in one column of type jsonb."""
         return self.metadata_type == "jsonb" and not self.metadata_columns
 
+    @property
+    def knows_documents(self) -> bool:
+        """Whether each row says which document it is a part of."""
+        return self.columns.document_id is not None or self.columns.document_key is not None
+
+    @property
+    def newest_by(self) -> str | None:
+        """The column that tells which of several rows with one id is the newest; `None` where ids are unique."""
+        return None if self.key else self.columns.newest_by
+
     def check_scope(self, scope: Scope) -> None:
         """Raise `SchemaError` where this table cannot keep *scope*: no domain of its rows is called so.
 

@@ -13,7 +13,7 @@ from pgrecall.records import as_records
 from pgrecall.rows import prepare, prepare_changes
 from pgrecall.rows.values import content
 from pgrecall.sql import dml
-from pgrecall.sql.compose import SQL, Composable, Identifier, Param
+from pgrecall.sql.document_ids import is_of
 from pgrecall.sql.where import conditions
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pgrecall.postgres import Session
     from pgrecall.records import Embedding, Record, RecordBatch
     from pgrecall.rows import Rows
+    from pgrecall.sql.compose import Composable
     from pgrecall.sql.selection import Selection
     from pgrecall.table import Table
 
@@ -120,8 +121,7 @@ async def delete(
         parts = conditions(handle.selection(session, table, parsed))
         wanted = None if ids is None else checked_ids(ids, table)
         if wanted is not None:
-            array = dml.ids_array(wanted, table)
-            parts.append(SQL("{id} = ANY({ids})").format(id=Identifier(table.columns.id), ids=array))
+            parts.append(dml.has_id(table, wanted))
         if document_ids is not None:
             parts.append(_of_documents(table, document_ids))
         if companion is None:
@@ -155,11 +155,11 @@ async def clear(handle: Handle) -> int:
 
 
 def _of_documents(table: Table, document_ids: Sequence[str]) -> Composable:
-    if table.columns.document_id is None:
+    condition = is_of(table, _texts(document_ids))
+    if condition is None:
         msg = f"{table.qualified_name} has no column for the document's id"
         raise ConfigError(msg)
-    column = Identifier(table.columns.document_id)
-    return SQL("{c} = ANY({ids})").format(c=column, ids=Param(_texts(document_ids), "text[]"))
+    return condition
 
 
 def _spelled(row_ids: Sequence[str], given: Sequence[str], kept: Sequence[str]) -> list[str]:

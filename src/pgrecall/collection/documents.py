@@ -180,7 +180,7 @@ async def list_documents(
 
 
 def _check_documents(table: Table) -> None:
-    if table.columns.document_id is None:
+    if not table.knows_documents:
         msg = f"{table.qualified_name} has no column for document_id, so it is not known which chunks a document has"
         raise SchemaError(msg)
 

@@ -14,7 +14,7 @@ from pgrecall.collection import automatic
 from pgrecall.errors import ConfigError, DatabaseError, PermissionDenied, RecordError, SchemaError
 from pgrecall.records import Record, RecordBatch, UpsertResult, as_records
 from pgrecall.rows import Rows, prepare
-from pgrecall.sql import dml
+from pgrecall.sql import dml, documents
 from pgrecall.sql.dialect import Wire
 
 if TYPE_CHECKING:
@@ -201,6 +201,8 @@ async def write(
         _check_fits(table, rows)
         if first is not None:
             await first(session, rows)
+        if table.newest_by is not None and not rows.made:
+            return await _put_in_place(session, handle, table, rows, then)
         new, changed = (range(len(rows)), ()) if unseen else await _sort_out(session, table, rows)
         # First all that is new, then all that is there, each in the order of the keys: no two writers can
         # then wait for each other.
@@ -217,13 +219,28 @@ async def write(
 
     try:
         # Without a key nothing would stop a second try from writing again what the first one has committed.
-        return await handle.transaction(work, repeat=bool(table.key))
+        return await handle.transaction(work, repeat=bool(table.key or table.newest_by))
     except DatabaseError as error:
         if table.metadata_columns and isinstance(error.__cause__, pg.DataError):
             ids = rows.columns["id"]
             msg = f"the metadata of one of the records {ids[0]!r} to {ids[-1]!r} does not fit its column: {error}"
             raise RecordError(msg) from error
         raise
+
+
+async def _put_in_place(
+    session: Session, handle: Handle, table: Table, rows: Rows, then: _Tell | None
+) -> tuple[int, int]:
+    """Write *rows* in the place of all that have their ids, where no unique key holds ids apart."""
+    ids = rows.columns["id"]
+    # What a unique key would do: of two writers of an id, the second waits, and sees what the first has written.
+    await session.fetch(documents.lock(table, handle.scope.domain, ids, "ids"))
+    deleted = await session.fetch(dml.delete_returning(table, [dml.has_id(table, ids)]))
+    await _insert_new(session, table, rows)
+    if then is not None:
+        await then(session, rows)
+    replaced = len({row[0] for row in deleted})
+    return len(rows) - replaced, replaced
 
 
 async def _sort_out(session: Session, table: Table, rows: Rows) -> tuple[Sequence[int], Sequence[int]]:
@@ -302,7 +319,7 @@ def _check_fits(table: Table, rows: Rows) -> None:
             f"{', '.join(table.unfilled)}; give them defaults"
         )
         raise SchemaError(msg)
-    if not table.key and not rows.made:
+    if not table.key and not table.newest_by and not rows.made:
         msg = (
             f"{table.qualified_name} has no unique key on its id, so rows cannot be replaced; add one: "
             f"CREATE UNIQUE INDEX ON {table.qualified_name} ({table.columns.id})"

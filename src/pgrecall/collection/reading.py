@@ -130,7 +130,7 @@ async def page(
         table = await handle.table(session)
         if table is None:
             return Page([], None)
-        if not table.key:
+        if not table.key and not table.newest_by:
             msg = f"{table.qualified_name} has no unique key, so its rows have no order to be listed in"
             raise SchemaError(msg)
         everywhere = _is_everywhere(handle.scope, table)

@@ -145,6 +145,8 @@ class Description:
                 )
             else:
                 missing[logical] = None
+        if wanted.newest_by is not None and wanted.newest_by not in self._columns:
+            self._faults.append(f"there is no column {wanted.newest_by!r} for newest_by")
         return replace(wanted, **missing)  # pyright: ignore[reportArgumentType] - only optional columns
 
     def _check_types(self, columns: Columns) -> None:

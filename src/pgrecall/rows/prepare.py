@@ -9,7 +9,7 @@ from pgrecall.embeddings import as_matrix
 from pgrecall.errors import RecordError
 from pgrecall.rows.reader import Reader
 from pgrecall.rows.rows import Rows
-from pgrecall.rows.values import chunk_index, content, json_object, text
+from pgrecall.rows.values import chunk_index, content, json_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,11 +35,12 @@ def prepare(batch: RecordBatch, table: Table, scope: Scope) -> tuple[Rows, list[
     reader = Reader(table, batch.ids, len(batch), batch.optional)
     columns: dict[str, list[Any]] = {"id": reader.ids()}
     columns |= reader.domains(scope, batch.domain_ids)
-    columns |= reader.column("document_id", batch.document_ids, text)
+    metadatas = reader.with_documents(batch.metadatas, batch.document_ids)
+    columns |= reader.documents(batch.document_ids)
     columns |= reader.column("chunk_index", batch.chunk_indexes, chunk_index)
     columns |= reader.column("content", batch.contents, content)
-    columns |= reader.metadata(batch.metadatas)
-    columns |= reader.types(batch.metadatas)
+    columns |= reader.metadata(metadatas)
+    columns |= reader.types(metadatas)
     columns |= reader.column("envelope", batch.envelopes, json_object)
     columns |= reader.created(batch.created_ats)
     matrix = as_matrix(batch.embeddings, table.dimensions, table.vector_type, table.distance, reader.describe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from pgrecall.rows.values import all_plain, are_indexable, are_plain_ids, check_
 from pgrecall.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pgrecall.table import Table
 
@@ -112,6 +113,38 @@ class Reader:
         if as_they_are is not None and as_they_are(values):
             return {name: list(values)}
         return {name: self._read(name, values, lambda value: absent if value is None else encode(value))}
+
+    def documents(self, given: Sequence[str | None] | None) -> dict[str, list[Any]]:
+        """Return the documents' ids, checked, where the table has a column for them."""
+        if self._table.columns.document_key is None:
+            return self.column("document_id", given, text)
+        none = self._table.columns.no_document
+
+        def one(value: object) -> None:
+            if value is not None and text(value) == none:
+                msg = f"{none!r} says in {self._table.qualified_name} that there is no document; choose another id"
+                raise ValueError(msg)
+
+        self._read("document_id", given or (), one)
+        return {}
+
+    def with_documents(
+        self, metadatas: Sequence[Mapping[str, Any] | None] | None, given: Sequence[str | None] | None
+    ) -> Sequence[Mapping[str, Any] | None] | None:
+        """Return the metadata as it is stored: with the document's id, in a table that keeps that there."""
+        key, none = self._table.columns.document_key, self._table.columns.no_document
+        if key is None:
+            return metadatas
+
+        def one(metadata: Any, document: str | None) -> Any:
+            if document is None and (none is None or key in (metadata or ())):
+                return metadata
+            named = none if document is None else document
+            # What is no mapping is found out, and said with the record's name, where it is encoded.
+            return {**metadata, key: named} if isinstance(metadata, Mapping) else metadata or {key: named}
+
+        whole = metadatas or [None] * self._count
+        return [one(*pair) for pair in zip(whole, given or [None] * self._count, strict=True)]
 
     def metadata(
         self, metadatas: Sequence[Mapping[str, Any] | None] | None, *, merged: bool = False

@@ -11,6 +11,7 @@ from pgrecall.errors import SchemaError
 from pgrecall.filters.nodes import Column, Compare, Contains, Equals, Exists, In, IsEmpty, Matches, Order
 from pgrecall.sql.comparison import OPERATORS, as_like, matches
 from pgrecall.sql.compose import SQL, Composable, Identifier, Param
+from pgrecall.sql.document_ids import document_id, is_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,11 +29,7 @@ def column_condition(
     Raises:
         SchemaError: The table has no such column.
     """
-    name = getattr(table.columns, column.name)
-    if name is None:
-        msg = f"{table.qualified_name} has no column for {column}, so the filter on it cannot be answered"
-        raise SchemaError(msg)
-    kind = _Kind(column, Identifier(name))
+    kind = _Kind(column, table)
     match node:
         case Equals():
             return kind.one_of([node.json])
@@ -54,8 +51,14 @@ def column_condition(
 class _Kind:
     """What can be asked of a column: texts, numbers and times differ."""
 
-    def __init__(self, column: Column, name: Identifier) -> None:
-        self.column = name
+    def __init__(self, column: Column, table: Table) -> None:
+        name = getattr(table.columns, column.name)
+        found = document_id(table) if column.name == "document_id" else None if name is None else Identifier(name)
+        if found is None:
+            msg = f"{table.qualified_name} has no column for {column}, so the filter on it cannot be answered"
+            raise SchemaError(msg)
+        self.column = found
+        self._table = table
         self._name = column.name
         self._is_text = column.name in ("id", "document_id", "content")
 
@@ -63,7 +66,9 @@ class _Kind:
         values = [_loaded(json) for json in jsons]
         known = [converted for value in values if (converted := self._value(value)) is not None]
         parts: list[Composable] = []
-        if known:
+        if known and self._name == "document_id" and self._table.columns.document_key is not None:
+            parts.append(is_of(self._table, known) or _FALSE)
+        elif known:
             parts.append(SQL("{c} = ANY({values})").format(c=self._typed(), values=Param(known, self._type + "[]")))
         if None in values:
             parts.append(SQL("{c} IS NULL").format(c=self.column))

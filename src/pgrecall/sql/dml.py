@@ -59,9 +59,7 @@ def existing(table: Table, rows: Rows) -> Statement:
     """
     columns = table.columns
     stored = SQL("NULL::bytea") if columns.content_hash is None else Identifier(columns.content_hash)
-    parts: list[Composable] = [
-        SQL("{id} = ANY({ids})").format(id=Identifier(columns.id), ids=ids_array(rows.columns["id"], table))
-    ]
+    parts: list[Composable] = [has_id(table, rows.columns["id"])]
     if columns.domain_id is not None and columns.domain_id in table.key:
         domains = sorted(set(rows.columns["domain_id"]))
         parts.append(
@@ -154,6 +152,11 @@ def update(selection: Selection, columns: Mapping[str, Sequence[Any]], *, merge:
 def delete(table: Table, parts: list[Composable]) -> Statement:
     """Return the statement that deletes the rows that meet all of *parts*."""
     return SQL("DELETE FROM {table} {where}").format(table=_name(table), where=where(parts)).compile()
+
+
+def has_id(table: Table, ids: Sequence[str]) -> Composable:
+    """Return the condition that a row has one of these ids."""
+    return SQL("{id} = ANY({ids})").format(id=Identifier(table.columns.id), ids=ids_array(ids, table))
 
 
 def delete_returning(table: Table, parts: list[Composable]) -> Statement:

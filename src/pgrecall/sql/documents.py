@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Param, Statement
 from pgrecall.sql.dml import ids_array
+from pgrecall.sql.document_ids import document_id, is_of
 from pgrecall.sql.where import conditions, where
 
 if TYPE_CHECKING:
@@ -19,14 +20,21 @@ if TYPE_CHECKING:
 _LOCKS: Final = 64
 
 
-def lock(table: Table, domain: str | None, document_ids: Iterable[str]) -> Statement:
+def lock(table: Table, domain: str | None, names: Iterable[str], what: str = "documents") -> Statement:
     """Return the statement that waits until nobody else replaces these documents, until the transaction ends.
 
     Two transactions that replace a document at the same time would each not see, and so not delete, the chunks
     that the other inserts.
+
+    Args:
+        table: The table.
+        domain: The domain of the documents.
+        names: Their ids, or those of *what* else is replaced.
+        what: Things of one kind do not wait for those of another.
     """
-    places = {_number(document_id) % _LOCKS for document_id in document_ids}
-    keys = sorted(_number("\0".join([table.schema, table.name, domain or "", str(place)])) for place in places)
+    places = {_number(name) % _LOCKS for name in names}
+    whose = [table.schema, table.name, domain or "", *(() if what == "documents" else (what,))]
+    keys = sorted(_number("\0".join([*whose, str(place)])) for place in places)
     # In one order for everybody, so that nobody waits for somebody who waits for them.
     statement = SQL("SELECT pg_advisory_xact_lock(wanted.key) FROM unnest({keys}) AS wanted(key)")
     return statement.format(keys=Param(keys, "bigint[]")).compile()
@@ -35,12 +43,7 @@ def lock(table: Table, domain: str | None, document_ids: Iterable[str]) -> State
 def delete_others(selection: Selection, document_ids: Sequence[str], kept: Sequence[str]) -> Statement:
     """Return the statement that deletes the chunks of documents but for those with the ids *kept*."""
     table = selection.table
-    parts = conditions(selection)
-    parts.append(
-        SQL("{document} = ANY({documents})").format(
-            document=_document(table), documents=Param(list(document_ids), "text[]")
-        )
-    )
+    parts = [*conditions(selection), *filter(None, [is_of(table, document_ids)])]
     if kept:
         # Not "<> ALL", which before PostgreSQL 15 takes time with the product of both numbers.
         parts.append(
@@ -65,7 +68,7 @@ def page(selection: Selection, *, limit: int, after: str | None, prefix: str | N
         prefix: What the ids must begin with.
     """
     table = selection.table
-    document = _document(table)
+    document = document_id(table) or SQL("NULL::text")
     parts: list[Composable] = [*conditions(selection), SQL("{document} IS NOT NULL").format(document=document)]
     if after is not None:
         parts.append(SQL("{document} > {after}").format(document=document, after=Param(after, "text")))
@@ -73,19 +76,13 @@ def page(selection: Selection, *, limit: int, after: str | None, prefix: str | N
         begins = SQL("starts_with({document}::text, {prefix})")
         parts.append(begins.format(document=document, prefix=Param(prefix, "text")))
     return (
-        SQL(
-            "SELECT {document}, count(*) FROM {table} {where} GROUP BY {document} ORDER BY {document} LIMIT {limit}"
-        ).format(
+        SQL("SELECT {document}, count(*) FROM {table} {where} GROUP BY 1 ORDER BY {document} LIMIT {limit}").format(
             document=document,
             table=Identifier(table.schema, table.name),
             where=where(parts),
             limit=Integer(limit),
         )
     ).compile()
-
-
-def _document(table: Table) -> Identifier:
-    return Identifier(table.schema, table.name, str(table.columns.document_id))
 
 
 def _number(text: str) -> int:

@@ -111,7 +111,7 @@ def is_indexed(table: Table, filter: Filter) -> bool:
         case In(field=Key(), jsons=jsons):
             return table.is_plain and len(jsons) <= FEW and b"null" not in jsons
         case Equals(field=column) | In(field=column):
-            return str(column) in ("$id", "$document_id")
+            return str(column) == "$document_id" or (str(column) == "$id" and table.newest_by is None)
         case Matches(field=Column(name="content")):
             return table.content_indexed and has_trigram(filter)
         case Contains(field=Column(name="content") as column, json=json) if json[:1] == b'"':

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Param, Statement
-from pgrecall.sql.dml import id_type, ids_array
+from pgrecall.sql.dml import has_id, id_type
+from pgrecall.sql.document_ids import document_id
 from pgrecall.sql.domains import domain_text, domain_value
 from pgrecall.sql.metadata import metadata_object
 from pgrecall.sql.where import conditions, where
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pgrecall.sql.selection import Selection
+    from pgrecall.table import Table
 
 ROW = (
     "id",
@@ -36,6 +38,7 @@ def projection(selection: Selection, extras: frozenset[str]) -> Composable:
         name: None if (column := getattr(columns, name)) is None else Identifier(column) for name in ROW
     }
     wanted["metadata"] = metadata_object(table)
+    wanted["document_id"] = document_id(table)
     wanted["domain_id"] = domain_text(table) if selection.scope.is_everything and columns.domain_id else None
     for extra in ("embedding", "envelope"):
         if extra not in extras:
@@ -56,8 +59,7 @@ def projection(selection: Selection, extras: frozenset[str]) -> Composable:
 def by_ids(selection: Selection, ids: Sequence[str], extras: frozenset[str]) -> Statement:
     """Return the statement that reads rows by id: the columns of `ROW`, then the time of creation."""
     table = selection.table
-    wanted = SQL("{id} = ANY({ids})").format(id=Identifier(table.columns.id), ids=ids_array(ids, table))
-    return _read(selection, extras, [*conditions(selection), wanted], SQL(""))
+    return _read(selection, extras, [*conditions(selection), has_id(table, ids)], _newest(table))
 
 
 def around(selection: Selection, places: Sequence[tuple[str, int, int]], extras: frozenset[str]) -> Statement:
@@ -82,7 +84,7 @@ def around(selection: Selection, places: Sequence[tuple[str, int, int]], extras:
         firsts=Param(list(firsts), "bigint[]"),
         lasts=Param(list(lasts), "bigint[]"),
     )
-    return _read(selection, extras, [*conditions(selection), within], SQL(""))
+    return _read(selection, extras, [*conditions(selection), within], _newest(table))
 
 
 def page(
@@ -110,16 +112,33 @@ def page(
         parts.append(SQL("({order}) > ({values})").format(order=SQL(", ").join(order), values=SQL(", ").join(values)))
     if prefix:
         parts.append(SQL("starts_with({id}::text, {prefix})").format(id=identifier, prefix=Param(prefix, "text")))
-    tail = SQL("ORDER BY {order} LIMIT {limit}").format(order=SQL(", ").join(order), limit=Integer(limit))
-    return _read(selection, extras, parts, tail)
+    ordering: Composable = SQL("ORDER BY {order}").format(order=SQL(", ").join(order))
+    if table.newest_by is not None:
+        parts.append(SQL("{id} IS NOT NULL").format(id=identifier))
+        ordering = _newest(table)
+    return _read(selection, extras, parts, SQL("{o} LIMIT {limit}").format(o=ordering, limit=Integer(limit)))
+
+
+def _newest(table: Table) -> Composable:
+    """Return the order in which the newest of several rows with one id comes first, where there can be several."""
+    if table.newest_by is None:
+        return SQL("")
+    names = (table.columns.id, table.newest_by)
+    row_id, newest = (Identifier(table.schema, table.name, name) for name in names)
+    return SQL("ORDER BY {id}, {newest} DESC").format(id=row_id, newest=newest)
 
 
 def _read(selection: Selection, extras: frozenset[str], parts: list[Composable], tail: Composable) -> Statement:
     table = selection.table
     created = table.columns.created_at
+    distinct: Composable = SQL("")
+    if table.newest_by is not None:
+        row_id = Identifier(table.schema, table.name, table.columns.id)
+        distinct = SQL("DISTINCT ON ({id})").format(id=row_id)
     return (
-        SQL("SELECT {columns}, {created} AS created_at FROM {table} {where} {tail}")
+        SQL("SELECT {distinct} {columns}, {created} AS created_at FROM {table} {where} {tail}")
         .format(
+            distinct=distinct,
             columns=projection(selection, extras),
             created=SQL("NULL") if created is None else Identifier(created),
             table=Identifier(table.schema, table.name),
