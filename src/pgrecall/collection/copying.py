@@ -116,6 +116,23 @@ class Copying:
         check_range(self.batch_size, "batch_size", 1, reading.MAX_PAGE)
 
 
+@dataclass(frozen=True, slots=True)
+class LastOfEach:
+    """A conversion that may give several records one id, of which the last is meant.
+
+    With any other, a record that gave way to another one is found to be missing when it is checked.
+
+    Attributes:
+        convert: Makes of each record that is read the one that is written.
+    """
+
+    convert: Callable[[Record], Record]
+
+    def __call__(self, record: Record) -> Record:
+        """Return the record that is written."""
+        return self.convert(record)
+
+
 async def copy(source: Handle, target: Handle, wanted: Copying) -> CopyReport:
     """See `Administration.copy_to`."""
     _check_pair(source, target)
@@ -182,6 +199,8 @@ async def _pages(source: Handle, wanted: Copying) -> AsyncGenerator[Page]:
 async def _pass_on(source: Handle, target: Handle, page: Page, report: CopyReport, wanted: Copying) -> CopyReport:
     """Write one page, read it back, and return what has been done up to here."""
     records = page.records if wanted.convert is None else _converted(page.records, wanted.convert)
+    if isinstance(wanted.convert, LastOfEach):
+        records = list({(record.domain_id, record.id): record for record in records}.values())
     batch = _batch(records, keep_domain=target.scope.is_everything)
     result = await ingest.upsert(target, batch, len(batch))
     table = await target.run(target.table)
@@ -192,7 +211,7 @@ async def _pass_on(source: Handle, target: Handle, page: Page, report: CopyRepor
         end = reading.cursor(page.records[-1], source.scope, await source.run(source.table))
     return replace(
         report,
-        read=report.read + len(batch),
+        read=report.read + len(page.records),
         inserted=report.inserted + result.inserted,
         updated=report.updated + result.updated,
         unchanged=report.unchanged + result.unchanged,

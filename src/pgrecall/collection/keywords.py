@@ -16,6 +16,8 @@ from pgrecall.reranking import Rerank
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pgrecall.collection.blocking import Collection
+
 OPTIONS: Final = tuple(option.name for option in fields(SearchOptions))
 """The overrides of the planner, each of which is a keyword of an adapter's search."""
 KEYWORD_OPTIONS: Final = tuple(option.name for option in fields(KeywordOptions))
@@ -34,6 +36,16 @@ def refuse_unknown(keywords: Iterable[str], known: tuple[str, ...] = ()) -> None
             hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are: {', '.join(known) or 'none'}"
             msg = f"unknown keyword {keyword!r}; {hint}"
             raise ConfigError(msg)
+
+
+def in_domain(collection: Collection, keywords: Mapping[str, Any], known: tuple[str, ...] = ("domain",)) -> Collection:
+    """Return *collection* in the domain that a call's keywords name, which is its own unless they name one.
+
+    Raises:
+        ConfigError: A keyword is not among those *known*, or the domain is not a non-empty string.
+    """
+    refuse_unknown(keywords, known)
+    return collection.domain(keywords["domain"]) if "domain" in keywords else collection
 
 
 def search_options(keywords: Mapping[str, Any]) -> SearchOptions:

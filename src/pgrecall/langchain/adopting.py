@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from langchain_core.vectorstores import VectorStore
 
 from pgrecall import portal
-from pgrecall.collection.opening import open_client
+from pgrecall.collection.adopting import COPYING, adopt, copy_found
 from pgrecall.errors import ConfigError
 from pgrecall.langchain.documents import ChunkKeys
 from pgrecall.langchain.langchain_postgres import TheirCollection, find
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pgrecall.records import Record
 
 _PLACE: tuple[str, ...] = tuple(TheirCollection.__dataclass_fields__)
-_COPYING = ("batch_size", "after", "verify", "progress")
 
 
 class AdoptingMethods(VectorStore):
@@ -61,15 +60,7 @@ class AdoptingMethods(VectorStore):
             ConfigError: It must be said which of two collections, or which columns, are meant.
             SchemaError: The table does not fit; the message says all that is wrong.
         """
-        sought, rest = _sought(name, kwargs)
-        opened, made = open_client(url, client)
-        try:
-            found = portal.call(find(opened, sought))
-            return cls._over(embedding, found, made, rest)
-        except BaseException:
-            if made is not None:
-                portal.call(made.close())
-            raise
+        return portal.call(cls.afrom_langchain_postgres(embedding, name, url=url, client=client, **kwargs))
 
     @classmethod
     async def afrom_langchain_postgres(
@@ -83,13 +74,12 @@ class AdoptingMethods(VectorStore):
     ) -> Self:
         """Return a store over a collection of langchain-postgres; see `from_langchain_postgres`."""
         sought, rest = _sought(name, kwargs)
-        opened, made = open_client(url, client)
-        try:
-            return cls._over(embedding, await find(opened, sought), made, rest)
-        except BaseException:
-            if made is not None:
-                await made.close()
-            raise
+
+        def make(found: AsyncCollection, made: AsyncClient | None) -> Self:
+            store: Self = cast("Any", cls)(embedding, found, **rest)
+            return store._closing(made)
+
+        return await adopt(lambda opened: find(opened, sought), make, url=url, client=client)
 
     def copy_from_langchain_postgres(
         self, name: str, *, url: str | None = None, client: ClientLike | None = None, **kwargs: Any
@@ -117,23 +107,20 @@ class AdoptingMethods(VectorStore):
         self, name: str, *, url: str | None = None, client: ClientLike | None = None, **kwargs: Any
     ) -> CopyReport:
         """Copy a collection of langchain-postgres into this store's; see `copy_from_langchain_postgres`."""
-        options = {word: kwargs.pop(word) for word in _COPYING if word in kwargs}
+        options = {word: kwargs.pop(word) for word in COPYING if word in kwargs}
         sought, rest = _sought(name, kwargs)
         if rest:
             msg = f"a copy does not know {sorted(rest)}"
             raise ConfigError(msg)
-        if url is None and client is None:
-            client = self._client
-            if client is None:
-                msg = "this store's client is the caller's: pass url or client, to say where to copy from"
-                raise ConfigError(msg)
-        opened, made = open_client(url, client)
-        try:
-            found = await find(opened, sought)
-            return await found.copy_to(self._collection, convert=self._as_chunk, **options)
-        finally:
-            if made is not None:
-                await made.close()
+        return await copy_found(
+            lambda opened: find(opened, sought),
+            self._collection,
+            self._client,
+            url=url,
+            client=client,
+            convert=self._as_chunk,
+            **options,
+        )
 
     def _as_chunk(self, record: Record) -> Record:
         """Return *record* with the document, and the place in it, that a text with its metadata is given here."""
@@ -141,13 +128,6 @@ class AdoptingMethods(VectorStore):
         if columns.document_id is None or columns.chunk_index is None:
             return record
         return replace(record, document_id=keys.document_of(metadata), chunk_index=keys.index_of(metadata))
-
-    @classmethod
-    def _over(
-        cls, embedding: Embeddings, found: AsyncCollection, made: AsyncClient | None, rest: dict[str, Any]
-    ) -> Self:
-        store: Self = cast("Any", cls)(embedding, found, **rest)
-        return store._closing(made)
 
     def _closing(self, client: AsyncClient | None) -> Self:
         """Close *client* with this store."""

@@ -12,8 +12,8 @@ from pgrecall.collection.keywords import (
     KEYWORD_OPTIONS,
     OPTIONS,
     hybrid_options,
+    in_domain,
     keyword_options,
-    refuse_unknown,
     search_options,
 )
 from pgrecall.config import MMR
@@ -40,16 +40,6 @@ KEYWORD_KEYWORDS: Final = ("filter", "domain", "score_threshold", *KEYWORD_OPTIO
 """What a search by words takes."""
 HYBRID_KEYWORDS: Final = ("filter", "domain", *HYBRID_OPTIONS, *KEYWORD_OPTIONS, *OPTIONS)
 """What a search by words and embedding takes."""
-
-
-def in_domain(collection: Collection, keywords: Mapping[str, Any], known: tuple[str, ...] = ("domain",)) -> Collection:
-    """Return *collection* in the domain that a call's keywords name, which is its own unless they name one.
-
-    Raises:
-        ConfigError: A keyword is not among those *known*, or the domain is not a non-empty string.
-    """
-    refuse_unknown(keywords, known)
-    return collection.domain(keywords["domain"]) if "domain" in keywords else collection
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from pgrecall.collection.adopting import THEIRS
 from pgrecall.columns import Columns
 from pgrecall.config import CollectionConfig
 from pgrecall.distance import Distance
@@ -27,16 +28,6 @@ _COLLECTIONS: Final = "langchain_pg_collection"
 _TEXTS: Final = ("text", "character varying")
 _VECTORS: Final = ("vector", "halfvec")
 _JSON: Final = ("json", "jsonb")
-# Columns that are called like other ones of ours, such as created_at, are metadata there.
-_THEIRS: Final = Columns(
-    domain_id=None,
-    document_id=None,
-    chunk_index=None,
-    metadata_types=None,
-    created_at=None,
-    content_hash=None,
-    envelope=None,
-)
 # What no metadata is kept in.
 _NO_METADATA: Final = (*_VECTORS, "sparsevec", "bit", "tsvector", "bytea")
 _NAMED: Final = 20
@@ -110,7 +101,7 @@ async def _first_version(client: AsyncClient, sought: TheirCollection) -> Collec
     if row_id is None:
         msg = f"{sought.schema}.{_EMBEDDINGS} has no primary key of one column, so its rows cannot be told apart"
         raise SchemaError(msg)
-    columns = replace(_THEIRS, id=row_id, domain_id="collection_id", content="document", metadata="cmetadata")
+    columns = replace(THEIRS, id=row_id, domain_id="collection_id", content="document", metadata="cmetadata")
     return _config(sought, _EMBEDDINGS, columns)
 
 
@@ -135,7 +126,7 @@ def _table(sought: TheirCollection, found: Sequence[TableColumn]) -> CollectionC
     if others is None:
         others = [c.name for c in found if c.name not in taken and not c.generated and c.type not in _NO_METADATA]
     columns = replace(
-        _THEIRS,
+        THEIRS,
         id=row_id,
         content=content,
         embedding=embedding,

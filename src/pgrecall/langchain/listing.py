@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.vectorstores import VectorStore
 
+from pgrecall.collection.keywords import in_domain
 from pgrecall.langchain.documents import to_document
-from pgrecall.langchain.keywords import in_domain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

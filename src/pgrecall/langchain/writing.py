@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 
+from pgrecall.collection.keywords import in_domain
 from pgrecall.errors import ConfigError, RecordError
 from pgrecall.langchain.announcing import ledger_for
 from pgrecall.langchain.documents import Part, document_parts, embedded_part, text_parts
-from pgrecall.langchain.keywords import in_domain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
