@@ -10,7 +10,6 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from pgrecall.collection.keywords import refuse_unknown
 from pgrecall.errors import ConfigError
 from pgrecall.llama_index.loops import on_this_loop
-from pgrecall.llama_index.nodes import to_batch
 from pgrecall.llama_index.vectorstore import PGRecallVectorStore
 from pgrecall.records import RecordBatch
 
@@ -141,7 +140,7 @@ class PGRecallIngestionStore(PGRecallVectorStore):
     def _ready(self, nodes: Sequence[BaseNode], keywords: dict[str, Any]) -> _Parts:
         refuse_unknown(keywords)
         self._check_open()
-        return _Parts.of(to_batch(nodes), list(self._awaiting), self._replaced)
+        return _Parts.of(self._batch(nodes), list(self._awaiting), self._replaced)
 
     def _done(self, gone: Sequence[str], added: RecordBatch | None = None) -> None:
         for document_id in gone:

@@ -25,12 +25,14 @@ from llama_index.core.schema import (
 
 from pgrecall.errors import RecordError
 from pgrecall.llama_index.envelope import CLASS_NAME, pack, unpack
-from pgrecall.records import RecordBatch
+from pgrecall.llama_index.their_nodes import from_their_metadata, has_their_node, is_theirs, to_their_metadata
+from pgrecall.records import Record, RecordBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pgrecall.records import Match, Record
+    from pgrecall.columns import Columns
+    from pgrecall.records import Embedding, Match
 
 _KINDS: Final[Mapping[str, type[BaseNode]]] = {
     kind.class_name(): kind for kind in (TextNode, IndexNode, ImageNode, Node, Document, ImageDocument)
@@ -39,14 +41,23 @@ _INDEX_KEY: Final = "chunk_index"
 _MAX_INT4: Final = 2**31 - 1
 
 
-def to_batch(nodes: Sequence[BaseNode]) -> RecordBatch:
-    """Return *nodes* as records.
+def to_batch(nodes: Sequence[BaseNode], columns: Columns) -> RecordBatch:
+    """Return *nodes* as records for a table with these columns.
 
     Raises:
         RecordError: An entry is no node, has no embedding, or has more than one source.
     """
     embeddings = [_embedding(position, node) for position, node in enumerate(nodes)]
     documents = [_document(position, node) for position, node in enumerate(nodes)]
+    if is_theirs(columns):
+        pairs = zip(nodes, documents, strict=True)
+        return RecordBatch(
+            embeddings=embeddings,
+            ids=[node.node_id for node in nodes],
+            contents=[node.get_content(MetadataMode.NONE) for node in nodes],
+            metadatas=[to_their_metadata(position, *pair) for position, pair in enumerate(pairs)],
+            document_ids=documents,
+        )
     return RecordBatch(
         embeddings=embeddings,
         ids=[node.node_id for node in nodes],
@@ -59,10 +70,30 @@ def to_batch(nodes: Sequence[BaseNode]) -> RecordBatch:
     )
 
 
+def to_record(node: BaseNode, embedding: Embedding | None) -> Record:
+    """Return one node as a record, with an embedding that stands for its own.
+
+    Raises:
+        RecordError: It has more than one source.
+    """
+    document = _document(0, node)
+    return Record(
+        id=node.node_id,
+        content=node.get_content(MetadataMode.NONE),
+        metadata=node.metadata,
+        document_id=document,
+        chunk_index=_noted(node.metadata) if _INDEX_KEY in node.metadata else None,
+        embedding=embedding,
+        envelope=pack(node, document),
+    )
+
+
 def to_node(row: Record | Match) -> BaseNode:
     """Return a stored row, which is nobody else's, as the node that it was; what another framework wrote as text."""
     embedding = None if row.embedding is None else [float(number) for number in row.embedding]
     metadata = row.metadata if isinstance(row.metadata, dict) else dict(row.metadata)
+    if row.envelope is None and has_their_node(metadata):
+        return from_their_metadata(metadata, node_id=row.id, text=row.content, embedding=embedding)
     if row.envelope is None:
         node = TextNode(id_=row.id or "", text=row.content or "", metadata=metadata, embedding=embedding)
         if row.document_id is not None:

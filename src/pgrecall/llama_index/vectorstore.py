@@ -12,6 +12,7 @@ from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import DEFAULT_COLLECTION, ClientLike, CollectionLike, open_collection
 from pgrecall.config import CollectionConfig
 from pgrecall.errors import ConfigError
+from pgrecall.llama_index.adopting import AdoptingMethods
 from pgrecall.llama_index.modes import checked_keywords
 from pgrecall.llama_index.querying import QueryMethods
 from pgrecall.llama_index.reading import ReadMethods
@@ -29,7 +30,7 @@ _CONFIG: Final = TypeAdapter(CollectionConfig)
 _CONNECTING: Final = frozenset({"config", "url"})
 
 
-class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, Closing):
+class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, AdoptingMethods, Closing):
     """LlamaIndex's vector store over a pgrecall collection.
 
     The table is made at the first write, with the dimensions that the nodes' embeddings have; until then

@@ -81,8 +81,8 @@ KNOWN: Final = tuple(dict.fromkeys([*_OURS, *_PLACE, "table_name", *_URLS, *_SET
 def understood(keywords: Mapping[str, Any]) -> dict[str, Any]:
     """Return *keywords*, which may be those of ``PGVectorStore``, as the constructor's own.
 
-    `None` is the same as leaving a word out. ``table_name`` is the name of the collection's table as it is: to read
-    a table that ``PGVectorStore`` has made, adopt it.
+    `None` is the same as leaving a word out. ``table_name`` is the name of the collection's table as it is: a table
+    that ``PGVectorStore`` has made is opened with `PGRecallVectorStore.from_llama_index_postgres`.
 
     Returns:
         Those of ``collection`` (a name or a `CollectionConfig`), ``url``, ``client``, ``domain``, ``config``,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, MetadataFilters
 
-from pgrecall.collection.keywords import refuse_unknown
+from pgrecall.collection.keywords import in_domain
 from pgrecall.errors import FilterError
 from pgrecall.llama_index.filters import to_filter
 from pgrecall.llama_index.loops import on_this_loop
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from pgrecall.collection import Collection
     from pgrecall.collection.documents import ReplaceResult
     from pgrecall.filters import Filter
+    from pgrecall.records import RecordBatch
 
 
 class WriteMethods(BasePydanticVectorStore):
-    """Adds, replaces and deletes nodes."""
+    """Adds, replaces and deletes nodes, in the store's domain or in the one that a call passes as ``domain``."""
 
     _collection: Collection = PrivateAttr()
 
@@ -34,15 +35,18 @@ class WriteMethods(BasePydanticVectorStore):
         Raises:
             RecordError: A node has no embedding, or cannot be stored; nothing is written then.
         """
-        refuse_unknown(kwargs)
-        return self._collection.upsert(to_batch(nodes)).ids
+        return in_domain(self._collection, kwargs).upsert(self._batch(nodes)).ids
 
     async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         """Store nodes; see `add`."""
-        refuse_unknown(kwargs)
-        return (await on_this_loop(self._collection).upsert(to_batch(nodes))).ids
+        return (await on_this_loop(in_domain(self._collection, kwargs)).upsert(self._batch(nodes))).ids
 
-    def replace_ref_docs(self, nodes: Sequence[BaseNode], *, ref_doc_ids: Sequence[str] = ()) -> ReplaceResult:
+    def _batch(self, nodes: Sequence[BaseNode]) -> RecordBatch:
+        return to_batch(nodes, self._collection.config.columns)
+
+    def replace_ref_docs(
+        self, nodes: Sequence[BaseNode], *, ref_doc_ids: Sequence[str] = (), **kwargs: Any
+    ) -> ReplaceResult:
         """Put nodes in the place of all that their documents have, all in one transaction.
 
         Whoever queries sees the documents as they were, or as they are afterwards, and nothing between. Nodes
@@ -51,6 +55,7 @@ class WriteMethods(BasePydanticVectorStore):
         Args:
             nodes: All nodes that the documents are to have.
             ref_doc_ids: More documents whose nodes are to go, such as those that have none any more.
+            **kwargs: Only ``domain``.
 
         Returns:
             The nodes' ids in order, and how many were inserted, updated, left as they were, and deleted.
@@ -58,21 +63,23 @@ class WriteMethods(BasePydanticVectorStore):
         Raises:
             RecordError: A node has no embedding, or cannot be stored; nothing is written then.
         """
-        return self._collection.replace_documents(to_batch(nodes), document_ids=ref_doc_ids)
+        collection = in_domain(self._collection, kwargs)
+        return collection.replace_documents(self._batch(nodes), document_ids=ref_doc_ids)
 
-    async def areplace_ref_docs(self, nodes: Sequence[BaseNode], *, ref_doc_ids: Sequence[str] = ()) -> ReplaceResult:
+    async def areplace_ref_docs(
+        self, nodes: Sequence[BaseNode], *, ref_doc_ids: Sequence[str] = (), **kwargs: Any
+    ) -> ReplaceResult:
         """Put nodes in the place of all that their documents have; see `replace_ref_docs`."""
-        return await on_this_loop(self._collection).replace_documents(to_batch(nodes), document_ids=ref_doc_ids)
+        collection = on_this_loop(in_domain(self._collection, kwargs))
+        return await collection.replace_documents(self._batch(nodes), document_ids=ref_doc_ids)
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete all nodes of a source document; one that is not known is no error."""
-        refuse_unknown(delete_kwargs)
-        self._collection.delete(document_ids=[ref_doc_id])
+        in_domain(self._collection, delete_kwargs).delete(document_ids=[ref_doc_id])
 
     async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete all nodes of a source document; see `delete`."""
-        refuse_unknown(delete_kwargs)
-        await on_this_loop(self._collection).delete(document_ids=[ref_doc_id])
+        await on_this_loop(in_domain(self._collection, delete_kwargs)).delete(document_ids=[ref_doc_id])
 
     def delete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
@@ -82,25 +89,25 @@ class WriteMethods(BasePydanticVectorStore):
         Raises:
             FilterError: *filters* is empty, which would mean everything: call `clear` for that.
         """
-        refuse_unknown(delete_kwargs)
+        collection = in_domain(self._collection, delete_kwargs)
         if node_ids is not None or filters is not None:
-            self._collection.delete(node_ids, filter=_restricting(filters))
+            collection.delete(node_ids, filter=_restricting(filters))
 
     async def adelete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
         """Delete nodes; see `delete_nodes`."""
-        refuse_unknown(delete_kwargs)
+        collection = in_domain(self._collection, delete_kwargs)
         if node_ids is not None or filters is not None:
-            await on_this_loop(self._collection).delete(node_ids, filter=_restricting(filters))
+            await on_this_loop(collection).delete(node_ids, filter=_restricting(filters))
 
-    def clear(self) -> None:
-        """Delete all nodes of this store's domain."""
-        self._collection.clear()
+    def clear(self, **kwargs: Any) -> None:
+        """Delete all nodes of this store's domain, or of the one that is passed as ``domain``."""
+        in_domain(self._collection, kwargs).clear()
 
-    async def aclear(self) -> None:
-        """Delete all nodes of this store's domain."""
-        await on_this_loop(self._collection).clear()
+    async def aclear(self, **kwargs: Any) -> None:
+        """Delete all nodes of this store's domain; see `clear`."""
+        await on_this_loop(in_domain(self._collection, kwargs)).clear()
 
     def persist(self, persist_path: str, fs: Any = None) -> None:
         """Do nothing: everything is in the database already."""
