@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.vector_stores.types import (
@@ -12,6 +12,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
+from pgrecall.collection.keywords import in_domain
 from pgrecall.errors import ConfigError
 from pgrecall.llama_index.loops import on_this_loop
 from pgrecall.llama_index.modes import checked_keywords, way_of
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from pgrecall.collection import Collection
     from pgrecall.llama_index.modes import Answer, Way
     from pgrecall.reranking import Rerank, Scorer
+
+
+_PLACE: Final = ("domain",)
 
 
 class QueryMethods(BasePydanticVectorStore):
@@ -44,21 +48,30 @@ class QueryMethods(BasePydanticVectorStore):
                 `None`. The mode is DEFAULT, MMR, TEXT_SEARCH, SPARSE (both by the words of ``query_str``), HYBRID,
                 or SEMANTIC_HYBRID. ``alpha`` is the weight of the embedding in the last two, ``hybrid_top_k``
                 how many nodes come back, and ``sparse_top_k`` how many the words contribute.
-            **kwargs: What a retriever has as ``vector_store_kwargs``: the fields of `SearchOptions`, also as
-                ``hnsw_ef_search`` and ``ivfflat_probes``; in MMR mode ``mmr_threshold``, which wins over the
-                query's where it is given, and ``mmr_prefetch_factor`` (4 unless given) or
-                ``mmr_prefetch_k``: from how many of the nearest to pick.
+            **kwargs: What a retriever has as ``vector_store_kwargs``: ``domain``, to look in another one this
+                once; the fields of `SearchOptions`, also as ``hnsw_ef_search`` and ``ivfflat_probes``; in MMR
+                mode ``mmr_threshold``, which wins over the query's where it is given, and
+                ``mmr_prefetch_factor`` (4 unless given) or ``mmr_prefetch_k``: from how many of the nearest
+                to pick.
 
         Raises:
             ConfigError: The mode is not supported, a keyword is not known, or a value is out of range.
             FilterError: A filter is not supported.
             DimensionMismatch: The embedding has another length than the collection's.
         """
-        return _result(query, self._way(query, kwargs).run(self._collection))
+        collection, keywords = self._where(kwargs)
+        return _result(query, self._way(query, keywords).run(collection))
 
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Return the nodes that answer *query*; see `query`."""
-        return _result(query, await self._way(query, kwargs).arun(on_this_loop(self._collection)))
+        collection, keywords = self._where(kwargs)
+        return _result(query, await self._way(query, keywords).arun(on_this_loop(collection)))
+
+    def _where(self, keywords: dict[str, Any]) -> tuple[Collection, dict[str, Any]]:
+        """Return the collection in the domain that the keywords name, and the others of them."""
+        others = dict(keywords)
+        place = {word: others.pop(word) for word in _PLACE if word in others}
+        return in_domain(self._collection, place), others
 
     def _way(self, query: VectorStoreQuery, keywords: dict[str, Any]) -> Way:
         column = self._collection.config.columns.embedding

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, MetadataFilters
 
+from pgrecall.collection.keywords import in_domain
 from pgrecall.config import check_range
 from pgrecall.llama_index.filters import to_filter
 from pgrecall.llama_index.loops import on_this_loop
@@ -25,7 +26,7 @@ _MAX_NODES: Final = 2**31 - 1
 
 
 class ReadMethods(BasePydanticVectorStore):
-    """Reads nodes."""
+    """Reads nodes, of the store's domain or of the one that a call passes as ``domain``."""
 
     _collection: Collection = PrivateAttr()
 
@@ -34,6 +35,7 @@ class ReadMethods(BasePydanticVectorStore):
         node_ids: list[str] | None = None,
         filters: MetadataFilters | None = None,
         limit: int | None = None,
+        **kwargs: Any,
     ) -> list[BaseNode]:
         """Return nodes with their embeddings, in the order of their ids.
 
@@ -41,15 +43,17 @@ class ReadMethods(BasePydanticVectorStore):
             node_ids: Only nodes with these ids; an empty list gives none.
             filters: Only nodes that pass.
             limit: Most nodes; all unless given.
+            **kwargs: Only ``domain``.
 
         Raises:
             FilterError: A filter is not supported.
         """
+        collection = in_domain(self._collection, kwargs)
         wanted, most = _selection(node_ids, filters), _most(limit)
         nodes: list[BaseNode] = []
         after: str | None = None
         while (room := min(most - len(nodes), _PAGE)) > 0:
-            page = self._collection.list(limit=room, after=after, filter=wanted, include=_EXTRAS)
+            page = collection.list(limit=room, after=after, filter=wanted, include=_EXTRAS)
             after = _take(page, nodes)
             if after is None:
                 break
@@ -60,25 +64,27 @@ class ReadMethods(BasePydanticVectorStore):
         node_ids: list[str] | None = None,
         filters: MetadataFilters | None = None,
         limit: int | None = None,
+        **kwargs: Any,
     ) -> list[BaseNode]:
         """Return nodes with their embeddings; see `get_nodes`."""
+        collection = in_domain(self._collection, kwargs)
         wanted, most = _selection(node_ids, filters), _most(limit)
         nodes: list[BaseNode] = []
         after: str | None = None
         while (room := min(most - len(nodes), _PAGE)) > 0:
-            page = await on_this_loop(self._collection).list(limit=room, after=after, filter=wanted, include=_EXTRAS)
+            page = await on_this_loop(collection).list(limit=room, after=after, filter=wanted, include=_EXTRAS)
             after = _take(page, nodes)
             if after is None:
                 break
         return nodes
 
-    def count(self, filters: MetadataFilters | None = None) -> int:
+    def count(self, filters: MetadataFilters | None = None, **kwargs: Any) -> int:
         """Return how many nodes pass *filters*; all unless given."""
-        return self._collection.count(to_filter(filters))
+        return in_domain(self._collection, kwargs).count(to_filter(filters))
 
-    async def acount(self, filters: MetadataFilters | None = None) -> int:
+    async def acount(self, filters: MetadataFilters | None = None, **kwargs: Any) -> int:
         """Return how many nodes pass *filters*; see `count`."""
-        return await on_this_loop(self._collection).count(to_filter(filters))
+        return await on_this_loop(in_domain(self._collection, kwargs)).count(to_filter(filters))
 
     def list_ref_docs(
         self,
@@ -87,6 +93,7 @@ class ReadMethods(BasePydanticVectorStore):
         after: str | None = None,
         prefix: str | None = None,
         filters: MetadataFilters | None = None,
+        **kwargs: Any,
     ) -> SourceDocumentPage:
         """Return from which documents there are nodes, and how many, in the order of their ids, a page at a time.
 
@@ -95,9 +102,10 @@ class ReadMethods(BasePydanticVectorStore):
             after: ``next`` of the page before.
             prefix: What the documents' ids must begin with.
             filters: Which nodes count.
+            **kwargs: Only ``domain``.
         """
-        wanted = to_filter(filters)
-        return self._collection.list_documents(limit=limit, after=after, prefix=prefix, filter=wanted)
+        wanted, collection = to_filter(filters), in_domain(self._collection, kwargs)
+        return collection.list_documents(limit=limit, after=after, prefix=prefix, filter=wanted)
 
     async def alist_ref_docs(
         self,
@@ -106,10 +114,11 @@ class ReadMethods(BasePydanticVectorStore):
         after: str | None = None,
         prefix: str | None = None,
         filters: MetadataFilters | None = None,
+        **kwargs: Any,
     ) -> SourceDocumentPage:
         """Return from which documents there are nodes; see `list_ref_docs`."""
         wanted = to_filter(filters)
-        collection = on_this_loop(self._collection)
+        collection = on_this_loop(in_domain(self._collection, kwargs))
         return await collection.list_documents(limit=limit, after=after, prefix=prefix, filter=wanted)
 
 
