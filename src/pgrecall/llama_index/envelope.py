@@ -33,7 +33,7 @@ from llama_index.core.schema import NodeRelationship, ObjectType, TextNode
 from pgrecall import jsonb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from llama_index.core.schema import BaseNode, RelatedNodeInfo
 
@@ -47,6 +47,7 @@ _SEPARATE: Final[dict[str, Any]] = {
 }
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _SCALARS: Final = (str, int, float, bool, type(None))
+_SCALAR_TYPES: Final = frozenset(_SCALARS)
 Envelope = dict[str, Any]
 
 
@@ -63,7 +64,7 @@ def pack(node: BaseNode, document_id: str | None) -> Envelope:
         del fields["obj"]
     found = {
         "k": None if kind == _TEXT_NODE else kind,
-        "o": _order(node.metadata),
+        "o": _order(tuple(node.metadata)),
         "p": _place(node),
         "x": _excluded(node),
         "r": _relationships(node, document_id),
@@ -159,6 +160,11 @@ def _unpacked(digest: str | list[str]) -> str:
 
 
 def _difference(metadata: Mapping[str, Any], own: Mapping[str, Any]) -> Any:
+    # Almost always a copy, which is seen sooner as a whole: Python takes only values of other types for equal.
+    if metadata == own:
+        types = list(map(type, metadata.values()))
+        if types == list(map(type, own.values())) and _SCALAR_TYPES.issuperset(types):
+            return None
     changed = {key: value for key, value in metadata.items() if key not in own or not _same(value, own[key])}
     gone = [key for key in own if key not in metadata]
     if not changed and not gone:
@@ -179,14 +185,14 @@ def _same(value: Any, other: Any) -> bool:
         return False
 
 
-def _order(metadata: Iterable[str]) -> str | None:
+@lru_cache(maxsize=1_024)
+def _order(keys: tuple[str, ...]) -> str | None:
     """Return the places of the keys among the sorted ones, or `None` where they are sorted, or are no keys."""
-    keys = list(metadata)
     try:
         ordered = sorted(keys, key=_shorter_first)
     except (AttributeError, UnicodeEncodeError):
         return None  # the engine will say what is wrong with them
-    if keys == ordered:
+    if list(keys) == ordered:
         return None
     places = {key: str(place) for place, key in enumerate(ordered)}
     return " ".join(places[key] for key in keys)
