@@ -10,6 +10,7 @@ QUESTIONS = {
     "foundation": "How close is the engine to raw asyncpg, and how far ahead of its peers?",
     "filtered": "How good and how fast is searching under a filter?",
     "langchain": "What does LangChain's interface cost, and how far ahead of langchain-postgres is it?",
+    "llama_index": "What does LlamaIndex's interface cost, and how far ahead of its own PGVectorStore is it?",
     "quality": "Are answers better with words than without, and than the peers' hybrid search gives?",
     "keyword": "How fast is searching by words, and by words and embedding together?",
     "calibrate": "What does each way to the rows cost on this machine?",

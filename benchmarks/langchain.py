@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -24,10 +24,10 @@ import psutil
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
-from benchmarks import corpus, report, server
+from benchmarks import parts
 from benchmarks.context import Context, fresh
 from benchmarks.corpus import Corpus
-from benchmarks.figures import Findings, Target, percentile
+from benchmarks.figures import Target, percentile
 from benchmarks.peers import comparison, environment
 from benchmarks.timing import in_turn
 from pgrecall import AsyncClient, Client, RecordBatch
@@ -47,37 +47,15 @@ _ROOT = Path(__file__).parents[1]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this question."""
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="rows to measure with; a small corpus is made up without it"
-    )
-    parser.add_argument("--rows", type=int, default=_ROWS, help=f"how many of them ({_ROWS:,})")
+    parts.add_arguments(parser, PARTS, _ROWS)
     parser.add_argument(
         "--memory-rows", type=int, default=_MEMORY_ROWS, help=f"documents that a generator adds ({_MEMORY_ROWS:,})"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write everything as JSON")
-    parser.add_argument("--url", help="a server to use instead of an embedded one; a database is made on it")
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), help="parts to run instead of all")
-    parser.add_argument("--repeats", type=int, default=3, help="repetitions of each measurement (3)")
-    environment.add_arguments(parser)
 
 
 def main(options: argparse.Namespace) -> int:
     """Measure, and report."""
-    rows = corpus.make(options.rows) if options.data is None else corpus.read(options.data, options.rows)
-    findings = Findings()
-    with server.database(options.url) as url:
-        context = Context(url=url, corpus=rows, findings=findings, repeats=options.repeats)
-        described = asyncio.run(server.describe(url))
-        for name in options.only or PARTS:
-            print(f"measuring: {name} …", flush=True)
-            PARTS[name](context, options)
-    described["settings"] = {"corpus": rows.name, "rows": len(rows), "dimensions": rows.dimensions, "k": context.k}
-    print(f"\n{len(rows):,} rows of {rows.name}; {report.versions(described['versions'])}\n")
-    print(report.table(findings))
-    print(report.summary(findings))
-    if options.out is not None:
-        report.write(options.out, "langchain", findings, described)
-    return 0
+    return parts.answer("langchain", options, PARTS)
 
 
 def _search(context: Context, _: argparse.Namespace) -> None:
@@ -236,7 +214,7 @@ class Random(Embeddings):
         return self.embed_documents([text])[0]
 
 
-PARTS: Final[dict[str, Callable[[Context, argparse.Namespace], None]]] = {
+PARTS: Final[parts.Parts] = {
     "search": _search,
     "load": _load,
     "memory": _memory,

@@ -75,11 +75,17 @@ def _write_job(directory: Path, context: Context, rows: int) -> dict[str, Any]:
     }
 
 
-def documents_job(directory: Path, context: Context) -> dict[str, Any]:
-    """Write the rows for a peer that is to add them as its framework's documents, and return what it is told."""
+def documents_job(directory: Path, context: Context, what: str = "documents") -> dict[str, Any]:
+    """Write the rows for a peer that is to add them as its framework's documents, and return what it is told.
+
+    Args:
+        directory: Where to.
+        context: The run.
+        what: ``documents``, or ``nodes``, as the framework calls them.
+    """
     np.save(directory / "rows.npy", context.corpus.vectors)
     (directory / "rows.json").write_text(json.dumps(_columns(context.corpus)))
-    return {"url": context.url, "directory": str(directory), "documents": True}
+    return {"url": context.url, "directory": str(directory), what: True}
 
 
 def _columns(corpus: Corpus) -> dict[str, Any]:

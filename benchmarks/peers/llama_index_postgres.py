@@ -20,6 +20,7 @@ from llama_index.core.vector_stores.types import (
 )
 from llama_index.vector_stores.postgres import PGVectorStore
 
+from benchmarks.peers.nodes import chunks
 from benchmarks.peers.rows import (
     CONTENT,
     Answers,
@@ -34,6 +35,7 @@ from benchmarks.peers.rows import (
 
 _NAME = "peer_llama"
 _TABLE = f"data_{_NAME}"
+_HNSW = {"hnsw_m": 16, "hnsw_ef_construction": 64, "hnsw_ef_search": 40, "hnsw_dist_method": "vector_cosine_ops"}
 # It compares every number as a float, and all else as text.
 _TYPES = {"str": "text", "int": "float", "bool": "text"}
 _OPERATORS = {"$gte": FilterOperator.GTE, "$lte": FilterOperator.LTE, "$in": FilterOperator.IN}
@@ -102,6 +104,24 @@ class Peer:
                 for question, embedding in asked
             ]
         return found
+
+    def add_nodes(self, rows: Rows) -> dict[str, Callable[[], None]]:
+        """Return what adds *rows* as chunks of documents: to a table as it is made, and to one with its HNSW index."""
+        nodes = chunks(rows, rows.embeddings)
+        plain, indexed = (
+            PGVectorStore.from_params(
+                connection_string=dialect(self._url, "psycopg2"),
+                async_connection_string=dialect(self._url, "asyncpg"),
+                table_name=f"{_NAME}_{name}",
+                embed_dim=self._dimensions,
+                use_jsonb=True,
+                hnsw_kwargs=options,
+            )
+            for name, options in (("plain", None), ("indexed", dict(_HNSW)))
+        )
+        for store in (plain, indexed):
+            store.add([])  # makes the table, which is not measured
+        return {"plain": lambda: plain.add(nodes), "indexed": lambda: indexed.add(nodes)}
 
     def fill(self, source: str) -> None:
         """Replace what is there by all rows of *source*, and index them."""

@@ -29,6 +29,8 @@ def main(path: str) -> None:
         answer: dict[str, Any] = {"hybrid": _hybrid(job, peer, rows)}
     elif "documents" in job:
         answer = {"documents": [_rate(rows, peer.add_documents)]}
+    elif "nodes" in job:
+        answer = {"nodes": {name: [_rate(rows, lambda _, run=run: run)] for name, run in peer.add_nodes(rows).items()}}
     else:
         answer = _filtered(job, peer, rows) if "filters" in job else _everything(job, peer, rows)
     Path(job["out"]).write_text(json.dumps({"version": peer.version, **answer}))
