@@ -215,6 +215,19 @@ async def test_documents_are_replaced_whole(store, database):
     assert sorted(one.node_id for one in read(database)) == ["b", "d", "f"]
 
 
+async def test_modes_that_look_for_words_serve_where_it_is(made, url):
+    options = {"reranker": lambda query, texts: [len(text) for text in texts]}
+    with PGRecallVectorStore.from_llama_index_postgres("theirs", url=url, **options) as store:
+        store.add([node("w", [-1.0, 0.25], text="dead rows are vacuumed")])
+        if store.config.text_search is None:  # not made for hybrid search
+            with pytest.raises(SchemaError, match="call add_text_search"):
+                await store.aquery(query(None, query_str="vacuum rows", mode="text_search"))
+            store.collection.add_text_search("english")
+        assert (await store.aquery(query(None, query_str="vacuum rows", mode="text_search"))).ids == ["w"]
+        for mode in ("hybrid", "semantic_hybrid"):
+            assert "w" in (await store.aquery(query(k=3, query_str="vacuumed rows", mode=mode))).ids
+
+
 def test_index_on_their_documents_serves(made, database, url):
     values = ", ".join(f"('x', '[1,0]', 'm{n}', '{{\"ref_doc_id\": \"many{n}\"}}')" for n in range(2_000))
     database.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
@@ -15,8 +15,12 @@ from pgrecall.llama_index.llama_index_postgres import as_ours, find
 from pgrecall.llama_index.their_nodes import ROW_BY_ROW
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from pgrecall.collection import AsyncClient, AsyncCollection, Collection, CopyReport
     from pgrecall.collection.opening import ClientLike
+
+_OPTIONS: Final = ("search_kwargs", "restrict_to_node_ids", "reranker")
 
 
 class AdoptingMethods(BasePydanticVectorStore):
@@ -31,6 +35,7 @@ class AdoptingMethods(BasePydanticVectorStore):
         name: str,
         *,
         schema: str = "public",
+        text_search_config: str = "english",
         url: str | None = None,
         client: ClientLike | None = None,
         **kwargs: Any,
@@ -43,16 +48,20 @@ class AdoptingMethods(BasePydanticVectorStore):
         Args:
             name: What ``PGVectorStore`` was given as ``table_name``, or the name of the table.
             schema: Schema of the table.
+            text_search_config: What ``PGVectorStore`` was given by that name, where it was made for hybrid search.
             url: Where the database is; see `AsyncClient`.
             client: A client that is open already, instead of *url*.
-            **kwargs: ``search_kwargs`` and ``restrict_to_node_ids``, as the constructor has them.
+            **kwargs: ``search_kwargs``, ``restrict_to_node_ids`` and ``reranker``, as the constructor has them.
 
         Raises:
             CollectionNotFound: There is no such table.
             ConfigError: A keyword is not known.
             SchemaError: The table is not one of theirs.
         """
-        return portal.call(cls.afrom_llama_index_postgres(name, schema=schema, url=url, client=client, **kwargs))
+        found = cls.afrom_llama_index_postgres(
+            name, schema=schema, text_search_config=text_search_config, url=url, client=client, **kwargs
+        )
+        return portal.call(found)
 
     @classmethod
     async def afrom_llama_index_postgres(
@@ -60,19 +69,23 @@ class AdoptingMethods(BasePydanticVectorStore):
         name: str,
         *,
         schema: str = "public",
+        text_search_config: str = "english",
         url: str | None = None,
         client: ClientLike | None = None,
         **kwargs: Any,
     ) -> Self:
         """Return a store over a table of ``PGVectorStore``; see `from_llama_index_postgres`."""
-        refuse_unknown(kwargs, ("search_kwargs", "restrict_to_node_ids"))
+        refuse_unknown(kwargs, _OPTIONS)
 
         def make(found: AsyncCollection, made: AsyncClient | None) -> Self:
             store: Self = cast("Any", cls)(found, **kwargs)
             store._client = made
             return store
 
-        return await adopt(lambda opened: find(opened, name, schema=schema), make, url=url, client=client)
+        def sought(client: AsyncClient) -> Awaitable[AsyncCollection]:
+            return find(client, name, schema=schema, language=text_search_config)
+
+        return await adopt(sought, make, url=url, client=client)
 
     def copy_from_llama_index_postgres(
         self,

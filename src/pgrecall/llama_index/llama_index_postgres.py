@@ -10,6 +10,7 @@ from pgrecall.distance import Distance
 from pgrecall.errors import CollectionNotFound, SchemaError
 from pgrecall.llama_index.nodes import to_record
 from pgrecall.llama_index.their_nodes import IN_PLACE, NAMES, NODE_ID, from_their_metadata
+from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:
     from pgrecall.collection import AsyncClient, AsyncCollection
@@ -17,10 +18,16 @@ if TYPE_CHECKING:
     from pgrecall.records import Record
 
 _PREFIX: Final = "data_"
+_WORDS: Final = "text_search_tsv"
 
 
 async def find(
-    client: AsyncClient, name: str, *, schema: str = "public", columns: Columns = IN_PLACE
+    client: AsyncClient,
+    name: str,
+    *,
+    schema: str = "public",
+    language: str = "english",
+    columns: Columns = IN_PLACE,
 ) -> AsyncCollection:
     """Return a handle on a table of ``PGVectorStore``.
 
@@ -28,6 +35,7 @@ async def find(
         client: Where to look.
         name: What is given to ``PGVectorStore`` as ``table_name``, or the name of the table itself.
         schema: Schema of the table.
+        language: Text search configuration of a table made for hybrid search, which is not written down.
         columns: `IN_PLACE` or `ROW_BY_ROW`.
 
     Raises:
@@ -47,7 +55,12 @@ async def find(
             )
             raise SchemaError(msg)
         config = CollectionConfig(
-            name=table, schema=schema, columns=columns, distance=Distance.COSINE, setup="validate"
+            name=table,
+            schema=schema,
+            columns=columns,
+            distance=Distance.COSINE,
+            text_search=TextSearch(language=language, column=_WORDS) if _WORDS in found else None,
+            setup="validate",
         )
         return await client.get_collection(config)
     msg = f"there is no table {' nor '.join(f'{schema}.{table}' for table in sought)}"
