@@ -33,7 +33,7 @@ class Fusion(Protocol):
 
     @property
     def needs_every_score(self) -> bool:
-        """Whether it matters what a leg thinks of records that it did not find itself."""
+        """Whether the score matters that a leg gives to records which it did not find itself."""
         ...
 
 
@@ -61,7 +61,7 @@ class Convex:
 
     @property
     def needs_every_score(self) -> bool:
-        """Whether it matters what a leg thinks of records that it did not find itself: it does."""
+        """Whether every score matters, which it does."""
         return True
 
     def fuse(self, rankings: Rankings, scores: LegScores) -> dict[Identity, float]:
@@ -105,7 +105,7 @@ class ReciprocalRank:
 
     @property
     def needs_every_score(self) -> bool:
-        """Whether it matters what a leg thinks of records that it did not find itself: only ranks do."""
+        """Whether every score matters, which it does not, since only ranks count."""
         return False
 
     def fuse(self, rankings: Rankings, scores: LegScores) -> dict[Identity, float]:  # noqa: ARG002 - only ranks count
@@ -128,7 +128,7 @@ class Union:
 
     @property
     def needs_every_score(self) -> bool:
-        """Whether it matters what a leg thinks of records that it did not find itself: it does not."""
+        """Whether every score matters, which it does not, since a record has that of the leg which found it."""
         return False
 
     def fuse(self, rankings: Rankings, scores: LegScores) -> dict[Identity, float]:
