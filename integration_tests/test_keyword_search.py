@@ -162,7 +162,7 @@ ENGLISH = {
     "locks": "Row level locks are held until the transaction ends.",
     "tables": "Table locks block; a level playing row.",
     "vacuum": "VACUUM reclaims storage occupied by dead tuples, which postgres calls bloat.",
-    "german": "Die Sperren werden bis zum Ende der Transaktion gehalten.",
+    "german": "Die Sperren werden bis zum Schluss der Transaktion gehalten.",
     "empty": "",
     "none": None,
 }
@@ -201,7 +201,7 @@ async def test_exclusions_must_not_be_there(english):
 
 async def test_prefixes_match(english):
     assert await ids(english.search_keyword("postg*")) == ["vacuum"]
-    assert set(await ids(english.search_keyword("storag* trans*"))) == {"vacuum", "locks", "german"}
+    assert set(await ids(english.search_keyword("stora* trans*"))) == {"vacuum", "locks", "german"}
 
 
 async def test_highlights_show_what_matches(english):

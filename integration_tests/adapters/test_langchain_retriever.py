@@ -134,7 +134,7 @@ def test_filter_and_domain_of_the_call_win(store):
     assert ids(both(store.as_retriever(), "q 0", domain="other")) == ["other0", "other1"]
 
 
-@pytest.mark.parametrize("search_type", ["hybird", "similarty", "", None])
+@pytest.mark.parametrize("search_type", ["hybridd", "similarty", "", None])
 def test_search_type_that_there_is_not_is_refused_with_those_there_are(store, search_type):
     with pytest.raises(ValueError, match=r"similarity_score_threshold.*mmr.*keyword.*hybrid"):
         store.as_retriever(search_type=search_type)

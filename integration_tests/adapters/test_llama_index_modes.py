@@ -134,7 +134,7 @@ async def test_a_hybrid_query_without_an_embedding_says_so(store, mode):
 
 
 async def test_keywords_are_checked(store):
-    for keywords in ({"alhpa": 0.5}, {"alpha": 3}, {"fusion": "sum"}, {"alpha": 0.5, "fusion": "rrf"}):
+    for keywords in ({"alphaa": 0.5}, {"alpha": 3}, {"fusion": "sum"}, {"alpha": 0.5, "fusion": "rrf"}):
         with pytest.raises(ConfigError):
             store.query(query("hybrid"), **keywords)
 
