@@ -4,9 +4,16 @@ import asyncio
 
 import pytest
 
-from pgrecall import AsyncClient, CollectionConfig, Columns, RecordBatch, TextSearch
+from pgrecall import AsyncClient, CollectionConfig, Columns, RecordBatch, TextColumn, TextSearch
 from pgrecall.collection import deriving
-from pgrecall.errors import ConfigError, PermissionDenied, SchemaError
+from pgrecall.collection.schema import new_table
+from pgrecall.errors import ConfigError, ExtensionMissing, PermissionDenied, SchemaError
+from pgrecall.keyword_plan import Candidates
+from pgrecall.postgres.lexemes import text_column
+from pgrecall.scope import Scope
+from pgrecall.sql.dialect import Dialect
+from pgrecall.sql.selection import Selection
+from pgrecall.sql.text_search import Ranking, Returned, best
 
 
 def batch(first, count, text="about locks"):
@@ -151,6 +158,61 @@ async def test_a_table_without_content_has_no_words(client, connection):
 def test_settings_that_contradict_each_other_are_refused(settings):
     with pytest.raises(ConfigError):
         CollectionConfig(name="docs", **settings)
+
+
+RANKED = TextSearch(engine="pg_textsearch")
+
+
+async def has_extension(connection):
+    """Whether the server has pg_textsearch, which ours has not: it is tried by hand on one that has."""
+    available = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_textsearch')"
+    return await connection.fetchval(available)
+
+
+async def test_an_extension_that_is_not_there_is_named(client, connection):
+    if await has_extension(connection):
+        pytest.skip("this server has pg_textsearch")
+    with pytest.raises(ExtensionMissing, match="CREATE EXTENSION pg_textsearch"):
+        await client.get_or_create_collection(CollectionConfig(name="docs", dimensions=2, text_search=RANKED))
+    docs = await client.get_or_create_collection("docs", dimensions=2)
+    with pytest.raises(ExtensionMissing, match="CREATE EXTENSION pg_textsearch"):
+        await docs.add_text_search(RANKED)
+
+
+async def test_an_extension_that_is_there_ranks(client, connection):
+    if not await has_extension(connection):
+        pytest.skip("needs a server with pg_textsearch")
+    await connection.execute("CREATE EXTENSION pg_textsearch")
+    docs = await client.get_or_create_collection(CollectionConfig(name="docs", dimensions=2, text_search=RANKED))
+    await docs.upsert(batch(0, 50))
+    assert await found(docs, "number7 nothing") == {"r7"}
+    assert len(await docs.search_keyword("locks", 50, filter={"n": {"$lt": 10}})) == 10
+    assert len(await docs.search_hybrid("number7", [1.0, 0.0], 50)) == 50
+    for query in ('"about locks"', "locks -number7", "lock*"):
+        with pytest.raises(ConfigError, match="knows words only"):
+            await docs.search_keyword(query)
+
+
+def test_an_index_of_the_extension_is_recognised_and_used():
+    index = {"valid": True, "condition": None, "expressions": False, "columns": ["content"], "name": "ix"}
+    index |= {"class": "text_bm25_ops", "class_schema": "bm25", "options": ["text_config=german", "k1=1.2"]}
+    text = text_column(CollectionConfig(name="docs"), {"columns": [], "indexes": [index]}, "content")
+    assert text == TextColumn(
+        column="content", language="german", indexed=True, index=("public", "ix"), index_schema="bm25"
+    )
+    ranking = Ranking(text=text, lexemes=(), asked="'; DROP", k1=0.0, b=0.0, mean_length=1.0)
+    table = new_table(CollectionConfig(name="docs"), 2, "public")
+    selection = Selection(table, Scope.of("default"), Dialect("public"))
+    statement = best(selection, ranking, Candidates((), (), 3, ""), Returned(k=3))
+    ordering = """ORDER BY "content" OPERATOR("bm25".<@>) "bm25"."to_bm25query"($1::text, $2::text) LIMIT 3"""
+    assert statement.text.endswith(ordering)
+    assert statement.args[:2] == ("'; DROP", '"public"."ix"')
+    assert "DROP" not in statement.text
+    words = TextSearch(engine="builtin")
+    assert (
+        text_column(CollectionConfig(name="d", text_search=words), {"columns": [], "indexes": [index]}, "content")
+        is None
+    )
 
 
 async def test_only_the_owner_may_add_it(client, server, database, connection):

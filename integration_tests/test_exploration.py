@@ -327,6 +327,43 @@ async def test_facets_keep_types_apart_and_domains_too(kind, docs):
         await docs.facet("colour", limit=0)
 
 
+async def test_equal_numbers_are_one_group_however_they_are_written(client):
+    docs = await client.get_or_create_collection("years", dimensions=2)
+    many = 12345678901234567890123
+    years = [2020, 2020.0, 2021, many, [1, 2], [1.0, 2]]
+    await docs.upsert(
+        [Record(id=str(n), embedding=[1.0, n / 9], metadata={"year": year}) for n, year in enumerate(years)]
+    )
+    found = await docs.search_groups([1.0, 0.0], "year", groups=9, group_size=9)
+    assert [[match.id for match in group.matches] for group in found][:3] == [["0", "1"], ["2"], ["3"]]
+    assert sorted(match.id for group in found for match in group.matches) == ["0", "1", "2", "3", "4", "5"]
+    assert [(f.value, f.count) for f in await docs.facet("year", limit=1, filter={"year": {"$lt": 2021}})] == [
+        (2020, 2)
+    ]
+
+
+async def test_examples_are_left_out_however_their_ids_are_spelt(client):
+    docs = await client.get_or_create_collection(CollectionConfig(name="uuids", dimensions=2, id_type="uuid"))
+    names = [f"aaaaaaaa-0000-0000-0000-00000000000{n}" for n in range(4)]
+    await docs.upsert([Record(id=name, embedding=[1.0, n / 9]) for n, name in enumerate(names)])
+    assert [match.id for match in await docs.search_by_id(names[0].upper(), 9)] == names[1:]
+    assert [match.id for match in await docs.recommend([names[0].upper()], 9, negative=[names[3].upper()])] == names[
+        1:3
+    ]
+
+
+async def test_k_is_honoured_to_its_limit(client):
+    docs = await client.get_or_create_collection("large", dimensions=2)
+    count = 10_010
+    await docs.upsert(
+        RecordBatch(embeddings=np.linspace(1, 2, 2 * count).reshape(-1, 2), ids=[str(n) for n in range(count)])
+    )
+    assert len(await docs.search_by_id("5", 10_000)) == 10_000
+    assert len(await docs.recommend(["5", "6"], 10_000, negative=["7"])) == 10_000
+    with pytest.raises(ConfigError, match="times k"):
+        await docs.search_many(np.ones((20, 2)), 10_000)
+
+
 async def test_nothing_is_found_where_nothing_was_written(client):
     empty = client.collection("empty")
     assert await empty.search_many([[1.0], [2.0]]) == [[], []]

@@ -18,7 +18,7 @@ from pgrecall import (
     Rerank,
     TextSearch,
 )
-from pgrecall.collection import keyword_search
+from pgrecall.collection import query_lexemes
 from pgrecall.errors import ConfigError, ExtensionMissing, SchemaError
 from pgrecall.planner import lexemes
 
@@ -394,13 +394,13 @@ def statement(words):
 
 async def test_a_query_is_made_lexemes_of_once(english, monkeypatch):
     asked = []
-    original = keyword_search.lexeme_sql.read_words
+    original = query_lexemes.lexeme_sql.read_words
 
     def counted(*arguments):
         asked.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(keyword_search.lexeme_sql, "read_words", counted)
+    monkeypatch.setattr(query_lexemes.lexeme_sql, "read_words", counted)
     for _ in range(3):
         await english.search_keyword("held until")
     assert len(asked) == 1
@@ -422,4 +422,4 @@ async def test_a_role_that_may_not_see_statistics_counts(english, connection, da
 
 
 def test_errors_of_postgresql_are_known():
-    assert issubclass(asyncpg.UndefinedObjectError, keyword_search.UNKNOWN_CONFIGURATION)
+    assert issubclass(asyncpg.UndefinedObjectError, query_lexemes.UNKNOWN_CONFIGURATION)

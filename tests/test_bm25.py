@@ -119,6 +119,12 @@ def test_parameters_out_of_range_are_refused(options):
         KeywordOptions(**options)
 
 
+@pytest.mark.parametrize("options", [{"engine": "lucene"}, {"engine": "pg_textsearch", "language_key": "lang"}])
+def test_engines_that_there_are_not_are_refused(options):
+    with pytest.raises(ConfigError, match=r"engine|language_key"):
+        TextSearch(**options)
+
+
 @pytest.mark.parametrize("options", [{"language_key": ""}, {"language_key": 3}])
 def test_a_key_for_languages_is_text(options):
     with pytest.raises(ConfigError, match="language_key"):

@@ -117,6 +117,9 @@ class TextColumn:
         language_key: Metadata key that says another one for a row.
         indexed: Whether an index finds the rows with a lexeme.
         kept: Whether our trigger keeps it; else its owner does.
+        index: Schema and name of an index of pg_textsearch on the content, where that ranks the texts; the
+            column is then the content itself.
+        index_schema: Schema of pg_textsearch's functions.
     """
 
     column: str
@@ -124,6 +127,8 @@ class TextColumn:
     language_key: str | None = None
     indexed: bool = False
     kept: bool = False
+    index: tuple[str, str] | None = None
+    index_schema: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

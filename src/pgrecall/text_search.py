@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from pgrecall.errors import ConfigError
 
@@ -83,6 +83,8 @@ class TextSearch:
             lack it are in *language*, and those in a language that is not known are read word by word.
         column: Name of the column, of type tsvector. In a table of ours a trigger keeps it; one that an
             adopted table has is used as it is.
+        engine: What ranks the texts: ``"builtin"``, which every PostgreSQL has, or the extension
+            ``"pg_textsearch"``, whose index needs no column, and knows words but neither phrases nor exclusions.
         k1: How soon more occurrences of a word count no more, 0 or more.
         b: From 0 to 1, how much shorter texts are preferred.
     """
@@ -90,11 +92,18 @@ class TextSearch:
     language: str = "english"
     language_key: str | None = None
     column: str = DEFAULT_COLUMN
+    engine: Literal["builtin", "pg_textsearch"] = "builtin"
     k1: float = 1.2
     b: float = 0.75
 
     def __post_init__(self) -> None:
         configuration(self.language)
+        if self.engine not in ("builtin", "pg_textsearch"):
+            msg = f"engine must be 'builtin' or 'pg_textsearch', not {self.engine!r}"
+            raise ConfigError(msg)
+        if self.engine == "pg_textsearch" and self.language_key is not None:
+            msg = "an index of pg_textsearch is of one language, so language_key has no effect there"
+            raise ConfigError(msg)
         if self.language_key is not None and (not isinstance(self.language_key, str) or not self.language_key):
             msg = f"language_key must be a metadata key, not {self.language_key!r}"
             raise ConfigError(msg)

@@ -64,6 +64,8 @@ async def _read(handle: Handle, session: Session, table: Table, text: TextColumn
 
 async def _frequencies(session: Session, table: Table, text: TextColumn) -> tuple[dict[str, float], float, bool]:
     """Return the shares of the common lexemes, the smallest share, and whether there are any figures at all."""
+    if text.index is not None:
+        return {}, 0.0, True  # the extension keeps its own
     found = await session.fetch(lexemes.lexeme_statistics(table, text))
     if not found:
         return {}, 0.0, False

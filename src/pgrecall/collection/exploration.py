@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pgrecall.records import Embedding, Example, Extra, Facet, Group, Match
 
 MAX_QUERIES: Final = 1_000
+MAX_ANSWERS: Final = 100_000
 MAX_GROUP_SIZE: Final = 1_000
 _NONE: Final = np.empty(0, np.float32)
 
@@ -50,7 +51,7 @@ class Exploration:
 
         Args:
             embeddings: Shape ``(n, d)``, n up to 1,000.
-            k: Records wanted for each, 1 to 10,000.
+            k: Records wanted for each, 1 to 10,000; for all together 100,000 at most.
             filter: Which metadata they must have.
             score_threshold: The lowest score to return.
             include: What to return too; see `search`.
@@ -64,6 +65,7 @@ class Exploration:
         check_range(len(embeddings), "the number of embeddings", 0, MAX_QUERIES)
         extras = checked_extras(include)
         query = Query.of(_NONE, k, filter, options, min_score=score_threshold, extras=extras)
+        check_range(len(embeddings) * k, "the number of embeddings times k", 0, MAX_ANSWERS)
         return await similar.search_many(self._handle, embeddings, query)
 
     async def search_range(

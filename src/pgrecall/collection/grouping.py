@@ -49,7 +49,8 @@ async def search_groups(handle: Handle, query: Query, field: Field, groups: int,
             values = [row[0] for row in found]
         if not values:
             return []
-        inside = In(field, tuple(jsonb.dumps(jsonb.loads(value)) for value in values))
+        # As PostgreSQL wrote them: read and written again, numbers of many digits would be others.
+        inside = In(field, tuple(value.encode() for value in values))
         narrowed = replace(selection, filter=inside if query.filter is None else query.filter & inside)
         rows = await session.fetch(sql.best_of_groups(narrowed, field, size, encoded, query.extras))
         return _grouped(rows, values, table, handle, session)
@@ -88,7 +89,7 @@ def _grouped(rows: Sequence[Any], values: Sequence[str], table: Table, handle: H
             session.dialect,
             handle.scope.domain,
         )
-        matches[row[_COLUMNS]].append(match)
+        matches.setdefault(row[_COLUMNS], []).append(match)
     made = [Group(jsonb.loads(value), found) for value, found in matches.items() if found]
     return sorted(made, key=lambda group: group.matches[0].distance)
 

@@ -181,7 +181,7 @@ async def _weighed(handle: Handle, query: HybridQuery, ready: Prepared, missing:
             if (weighed := found.get(_identity(match))) is None:
                 forbidden.append(match)
                 continue
-            match.scores = Scores(dense=match.score, keyword=weighed[0])
+            match.scores = Scores(dense=match.score, keyword=weighed[0] + 0.0)  # not -0.0
             match.highlights = highlights(weighed[1])
         return forbidden
 

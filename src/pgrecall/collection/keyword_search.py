@@ -6,28 +6,26 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.bm25 import inverse_document_frequency
 from pgrecall.collection.corpus import corpus_of
 from pgrecall.collection.estimating import estimate
+from pgrecall.collection.query_lexemes import lexemes_of, read_words, with_similar
 from pgrecall.collection.reading import as_match
 from pgrecall.collection.searching import checked_score
-from pgrecall.collection.text_columns import UNKNOWN_CONFIGURATION, unknown_configuration
 from pgrecall.config import MAX_K, SearchOptions, check_range
-from pgrecall.errors import ExtensionMissing, SchemaError
+from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.filters import parse
 from pgrecall.hybrid import KeywordOptions
 from pgrecall.keyword_plan import Candidates, KeywordPlan, Lexeme
 from pgrecall.planner import exact_limit
 from pgrecall.planner.lexemes import MAX_LEXEMES, choose_candidates, every_row
-from pgrecall.postgres import catalog
 from pgrecall.query_words import Reading, Words, parse_words
 from pgrecall.records import Scores
 from pgrecall.sql import dml, text_search
 from pgrecall.sql import lexemes as lexeme_sql
-from pgrecall.text_search import TextSearch, configuration
+from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pgrecall.bm25 import Corpus
     from pgrecall.collection.handle import Handle
@@ -173,14 +171,16 @@ async def prepare(handle: Handle, session: Session, query: WordQuery) -> Prepare
     if table is None:
         return None
     text = text_of(table)
-    reading = await _read(handle, session, query, text)
+    reading = await read_words(handle, session, query, text)
     if not reading.lexemes and not reading.prefixes:
         return None
     corpus = await corpus_of(handle, session, table, text)
     selection = handle.selection(session, table, query.filter)
-    lexemes = await _lexemes(session, selection, text, reading, corpus)
+    if text.index is not None:
+        return _by_extension(selection, text, query, reading, corpus)
+    lexemes = await lexemes_of(session, selection, text, reading, corpus)
     if query.options.fuzzy:
-        lexemes = await _with_similar(session, table, text, lexemes, corpus)
+        lexemes = await with_similar(session, table, text, lexemes, corpus)
     # The rarest say most; ties by name, so that the same query is always the same statement.
     lexemes = sorted(lexemes, key=lambda lexeme: (-lexeme.weight, lexeme.text))[:MAX_LEXEMES]
     share = await _share(handle, session, selection, corpus)
@@ -207,6 +207,36 @@ async def prepare(handle: Handle, session: Session, query: WordQuery) -> Prepare
     )
 
 
+def _by_extension(
+    selection: Selection, text: TextColumn, query: WordQuery, reading: Reading, corpus: Corpus
+) -> Prepared:
+    """Return *query* for pg_textsearch, which reads and weighs the words itself.
+
+    Raises:
+        ConfigError: The query asks for what that extension does not know.
+    """
+    words, options = query.words, query.options
+    if words.phrases or words.excluded or words.prefixes or options.fuzzy:
+        msg = (
+            "pg_textsearch knows words only, neither phrases nor exclusions, prefixes or misspelt words: pass "
+            "KeywordOptions(syntax='plain'), or have the texts ranked by engine='builtin'"
+        )
+        raise ConfigError(msg)
+    if options.k1 is not None or options.b is not None or options.language is not None:
+        msg = "k1, b and language are those of the index of pg_textsearch, and cannot be another one's for one query"
+        raise ConfigError(msg)
+    lexemes = tuple(Lexeme(lexeme, 1.0, 1.0) for lexeme in reading.lexemes)
+    return Prepared(
+        selection=selection,
+        corpus=corpus,
+        ranking=text_search.Ranking(
+            text=text, lexemes=lexemes, asked=words.any, k1=0.0, b=0.0, mean_length=corpus.mean_length
+        ),
+        candidates=Candidates((), (), query.k, "the index of pg_textsearch finds the best"),
+        share=1.0,
+    )
+
+
 async def run(
     handle: Handle, session: Session, ready: Prepared, query: WordQuery, embedding: Encoded | None = None
 ) -> list[Match]:
@@ -219,7 +249,8 @@ async def run(
     async def fetch(candidates: Candidates) -> list[Any]:
         return await session.fetch(text_search.best(selection, ready.ranking, candidates, returned))
 
-    rows = await fetch(ready.candidates)
+    # An index of pg_textsearch may fill up with rows that have none of the words, or no text.
+    rows = [row for row in await fetch(ready.candidates) if row[_FIRST]]
     if len(rows) < query.k and not ready.candidates.complete:
         rows = await fetch(every_row(ready.ranking.lexemes))
     matches = [_as_match(row, selection, corpus, handle.scope.domain) for row in rows]
@@ -259,68 +290,6 @@ def _as_match(row: Any, selection: Selection, corpus: Corpus, domain: str | None
         match.scores = Scores(dense=selection.table.distance.score(distance), keyword=bm25)
     match.highlights = highlights(row[_FIRST + 1])
     return match
-
-
-async def _read(handle: Handle, session: Session, query: WordQuery, text: TextColumn) -> Reading:
-    """Return the lexemes of the query's words, as they were for the same words before."""
-    asked = query.options.language
-    language = text.language if asked is None else configuration(asked)
-    known = handle.knowledge.lexemes
-    if (reading := known.get((language, query.words))) is not None:
-        return reading
-    try:
-        (row,) = await session.fetch(lexeme_sql.read_words(language, query.words))
-    except UNKNOWN_CONFIGURATION as error:
-        raise await unknown_configuration(session, language) from error
-    lexemes, prefixes, required, excluded = row
-    reading = Reading(tuple(lexemes or ()), tuple(prefixes or ()), required or "", excluded or "")
-    if len(known) >= _MAX_KNOWN:
-        known.clear()
-    known[language, query.words] = reading
-    return reading
-
-
-async def _lexemes(
-    session: Session, selection: Selection, text: TextColumn, reading: Reading, corpus: Corpus
-) -> list[Lexeme]:
-    if corpus.known:
-        rows = [corpus.rows_with(lexeme) for lexeme in reading.lexemes]
-    else:
-        statement = lexeme_sql.count_lexemes(replace(selection, filter=None), text, reading.lexemes, _MOST_COUNTED)
-        rows = [float(row[0]) for row in await session.fetch(statement)]
-    found = [
-        Lexeme(lexeme, there, inverse_document_frequency(there, max(corpus.rows, there)))
-        for lexeme, there in zip(reading.lexemes, rows, strict=True)
-    ]
-    for prefix in reading.prefixes:
-        there = corpus.prefixed(prefix)
-        found.append(Lexeme(prefix, there, inverse_document_frequency(there, corpus.rows), prefix=True))
-    return found
-
-
-async def _with_similar(
-    session: Session, table: Table, text: TextColumn, lexemes: Sequence[Lexeme], corpus: Corpus
-) -> list[Lexeme]:
-    """Return *lexemes*, with those that no row has replaced by lexemes that are spelt alike."""
-    schema = await catalog.extension_schema(session, "pg_trgm")
-    if schema is None:
-        msg = "fuzzy=True needs the extension pg_trgm; have a role that may do so run: CREATE EXTENSION pg_trgm"
-        raise ExtensionMissing(msg)
-    doubtful = [lexeme for lexeme in lexemes if not lexeme.prefix and lexeme.text not in corpus.frequencies]
-    if not doubtful:
-        return list(lexemes)
-    statement = lexeme_sql.similar_lexemes(table, text, [lexeme.text for lexeme in doubtful], schema)
-    near: dict[str, list[Lexeme]] = {}
-    for position, known, similarity in await session.fetch(statement):
-        rows = corpus.rows_with(known)
-        weight = similarity * inverse_document_frequency(rows, corpus.rows)
-        near.setdefault(doubtful[position].text, []).append(Lexeme(known, rows, weight))
-    found: dict[str, Lexeme] = {}
-    for lexeme in lexemes:
-        for one in near.get(lexeme.text, [lexeme]):
-            if one.text not in found or found[one.text].weight < one.weight:
-                found[one.text] = one
-    return list(found.values())
 
 
 async def _share(handle: Handle, session: Session, selection: Selection, corpus: Corpus) -> float:

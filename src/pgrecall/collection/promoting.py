@@ -8,7 +8,7 @@ from pgrecall.collection.building import Builder, alone, require_direct
 from pgrecall.collection.deriving import alter_quickly, fill, trigger_function
 from pgrecall.collection.field_indexes import trigram_schema
 from pgrecall.collection.indexing import current, index_fields
-from pgrecall.collection.text_columns import new_text_column
+from pgrecall.collection.text_columns import new_text_column, require_ranking_extension
 from pgrecall.config import CODE_COLUMN
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.postgres import catalog
@@ -32,7 +32,12 @@ async def promote_new(session: Session, table: Table, config: CollectionConfig) 
     if CONTENT in config.fields:
         # Its index is built with the vector index: to keep it while rows are loaded takes ten times as long.
         await trigram_schema(session, table)
-    text = None if config.words is None else await new_text_column(session, config.words)
+    words, text = config.words, None
+    if words is not None and words.engine == "pg_textsearch":
+        await require_ranking_extension(session)
+        await session.execute(text_column.create_ranking_index(table, words, concurrently=False))
+    elif words is not None:
+        text = await new_text_column(session, words)
     if not fields and text is None:
         return
     code = _has_code(table, session.server, fields)

@@ -10,7 +10,7 @@ import numpy as np
 from pgrecall import codes, vectors
 from pgrecall.collection import reading, searching
 from pgrecall.collection.reading import as_matches, check_one_domain
-from pgrecall.config import MAX_K, SearchOptions
+from pgrecall.config import SearchOptions
 from pgrecall.distance import Distance, VectorType
 from pgrecall.embeddings import as_matrix
 from pgrecall.errors import ConfigError, RecordError
@@ -35,11 +35,11 @@ _SLACK: Final = 1e-6
 
 async def search_by_id(handle: Handle, id: str, query: Query, *, include_self: bool) -> list[Match]:
     """See `AsyncCollection.search_by_id`; *query* has no embedding yet."""
-    (embedding,) = await _embeddings(handle, [id], "search_by_id")
+    ((own, embedding),) = await _stored(handle, [id], "search_by_id")
     if include_self:
         return await searching.search(handle, replace(query, embedding=embedding))
-    found = await searching.search(handle, replace(query, embedding=embedding, k=min(MAX_K, query.k + 1)))
-    return [match for match in found if match.id != id][: query.k]
+    found = await searching.search(handle, replace(query, embedding=embedding, k=query.k + 1))
+    return [match for match in found if match.id != own][: query.k]
 
 
 async def recommend(
@@ -53,15 +53,15 @@ async def recommend(
     if table.vector_type is VectorType.BIT:
         msg = f"embeddings of {table.qualified_name} are bits, of which there is no mean: recommend() needs numbers"
         raise ConfigError(msg)
-    liked, disliked = [await _examples(handle, examples) for examples in (positive, negative)]
+    named: set[str] = set()
+    liked, disliked = [await _examples(handle, examples, named) for examples in (positive, negative)]
     if table.distance is Distance.COSINE:
         # Only directions count there, so each example counts the same however long it is.
         liked, disliked = _unit(liked), _unit(disliked)
     target = liked.mean(axis=0)
     if len(disliked):
         target = target + (target - disliked.mean(axis=0))
-    named = {example for example in (*positive, *negative) if isinstance(example, str)}
-    wanted = replace(query, embedding=target.astype(np.float32), k=min(MAX_K, query.k + len(named)))
+    wanted = replace(query, embedding=target.astype(np.float32), k=query.k + len(named))
     found = await searching.search(handle, wanted)
     return [match for match in found if match.id not in named][: query.k]
 
@@ -124,8 +124,8 @@ async def _run_many(
     return [as_matches(mine, table, session.dialect, handle.scope.domain) for mine in of]
 
 
-async def _embeddings(handle: Handle, ids: Sequence[str], verb: str) -> list[NDArray[Any]]:
-    """Return the embeddings of stored records.
+async def _stored(handle: Handle, ids: Sequence[str], verb: str) -> list[tuple[str, NDArray[Any]]]:
+    """Return the ids of stored records, as the table has them, and their embeddings.
 
     Raises:
         RecordError: There is no such record, or it has no embedding.
@@ -133,21 +133,23 @@ async def _embeddings(handle: Handle, ids: Sequence[str], verb: str) -> list[NDA
     """
     table = await handle.planned_table(handle.config.dimensions or 1)
     check_one_domain(handle.scope, table, verb)
-    found: list[NDArray[Any]] = []
+    found: list[tuple[str, NDArray[Any]]] = []
     for row_id, record in zip(ids, await reading.get(handle, ids, frozenset({"embedding"})), strict=True):
         if record is None or record.embedding is None:
             what = "there is no record" if record is None else "no embedding is stored with the record"
             msg = f"{what} {row_id!r} in {handle.scope}, so nothing can be found by it"
             raise RecordError(msg)
-        found.append(np.asarray(record.embedding, np.float32))
+        found.append((str(record.id), np.asarray(record.embedding, np.float32)))
     return found
 
 
-async def _examples(handle: Handle, examples: Sequence[Example]) -> NDArray[np.float32]:
-    """Return ids and embeddings as embeddings, shape ``(n, d)``."""
+async def _examples(handle: Handle, examples: Sequence[Example], named: set[str]) -> NDArray[np.float32]:
+    """Return ids and embeddings as embeddings, shape ``(n, d)``; the ids, as the table has them, join *named*."""
     ids = [example for example in examples if isinstance(example, str)]
-    stored = iter(await _embeddings(handle, ids, "recommend") if ids else [])
-    rows = [next(stored) if isinstance(example, str) else np.asarray(example, np.float32) for example in examples]
+    found = await _stored(handle, ids, "recommend") if ids else []
+    named.update(row_id for row_id, _ in found)
+    stored = iter(found)
+    rows = [next(stored)[1] if isinstance(example, str) else np.asarray(example, np.float32) for example in examples]
     if len({row.shape for row in rows}) > 1:
         msg = f"examples must be of the same length, and these are {sorted({row.shape for row in rows})}"
         raise ConfigError(msg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asyncpg import exceptions as pg
@@ -9,7 +10,7 @@ from asyncpg import exceptions as pg
 from pgrecall.collection.building import FOREVER, Builder, alone, require_direct
 from pgrecall.collection.deriving import alter_quickly, fill, trigger_function
 from pgrecall.collection.indexing import current
-from pgrecall.errors import ConfigError, SchemaError
+from pgrecall.errors import ConfigError, ExtensionMissing, SchemaError
 from pgrecall.postgres import catalog
 from pgrecall.sql import ddl, promoted, text_column, upkeep
 from pgrecall.table import TextColumn
@@ -61,6 +62,8 @@ async def add_text_search(handle: Handle, words: TextSearch, *, progress: Progre
         require_direct(session)
         async with alone(session, made):
             table = await current(handle, session)
+            if words.engine == "pg_textsearch":
+                return await _rank_by_extension(handle, session, table, words, progress)
             text = table.text if table.text is not None else await _add_column(session, table, words)
             _check_same(table, text, words)
             if not text.indexed:
@@ -79,6 +82,35 @@ async def add_text_search(handle: Handle, words: TextSearch, *, progress: Progre
         return await handle.run(work)
     finally:
         handle.knowledge.forget()
+
+
+async def _rank_by_extension(
+    handle: Handle, session: Session, table: Table, words: TextSearch, progress: ProgressLike
+) -> TextColumn:
+    """Have the content indexed by pg_textsearch, and return it."""
+    _check(table, words)
+    if table.text is None or table.text.index is None:
+        await require_ranking_extension(session)
+        build = Builder(handle=handle, session=session, table=table, progress=progress)
+        statement = text_column.create_ranking_index(table, words, concurrently=True)
+        await build(statement, f"the index of pg_textsearch on {table.qualified_name}")
+        config = replace(handle.config, text_search=words)
+        table = await catalog.read_table(session, config) or table
+    if table.text is None or table.text.index is None:
+        msg = f"{table.qualified_name} has no index of pg_textsearch on its content although one was built"
+        raise SchemaError(msg)
+    return table.text
+
+
+async def require_ranking_extension(session: Session) -> None:
+    """Raise `ExtensionMissing` where pg_textsearch is not installed in the database."""
+    if await catalog.extension_schema(session, "pg_textsearch") is None:
+        msg = (
+            "the extension pg_textsearch is not installed in the database; where the server has it, a role that may do "
+            "so runs: CREATE EXTENSION pg_textsearch (it must be in shared_preload_libraries). TextSearch() without "
+            "engine= needs no extension"
+        )
+        raise ExtensionMissing(msg)
 
 
 async def _add_column(session: Session, table: Table, words: TextSearch) -> TextColumn:

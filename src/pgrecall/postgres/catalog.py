@@ -44,7 +44,8 @@ SELECT jsonb_build_object(
     FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid
       AND i.indpred IS NULL AND i.indexprs IS NULL),
   'indexes', (SELECT jsonb_agg(jsonb_build_object(
-      'name', x.relname, 'method', m.amname, 'class', o.opcname, 'valid', i.indisvalid AND i.indisready,
+      'name', x.relname, 'method', m.amname, 'class', o.opcname,
+      'class_schema', o.opcnamespace::regnamespace::text, 'valid', i.indisvalid AND i.indisready,
       'options', x.reloptions, 'size', pg_relation_size(x.oid), 'rows', x.reltuples,
       'expression', pg_get_indexdef(i.indexrelid, 1, false), 'condition', pg_get_expr(i.indpred, i.indrelid),
       'keys', i.indnkeyatts, 'expressions', i.indexprs IS NOT NULL,
@@ -53,7 +54,7 @@ SELECT jsonb_build_object(
                   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number)))
     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
     JOIN pg_opclass o ON o.oid = i.indclass[0]
-    WHERE i.indrelid = c.oid AND m.amname IN ('hnsw', 'ivfflat', 'btree', 'gin'))
+    WHERE i.indrelid = c.oid AND m.amname IN ('hnsw', 'ivfflat', 'btree', 'gin', 'bm25'))
 )::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')

@@ -11,13 +11,13 @@ from pgrecall.config import CODE_COLUMN, CollectionConfig
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import DimensionMismatch, SchemaError
 from pgrecall.filters import Key
+from pgrecall.postgres.lexemes import text_column
 from pgrecall.postgres.printed import QUANTIZED, condition_of, unquoted
 from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.dml import ADOPTABLE_ID_TYPES
-from pgrecall.sql.text_column import noted_text
-from pgrecall.table import FieldIndex, MetadataColumn, Table, TextColumn, VectorIndex
+from pgrecall.table import FieldIndex, MetadataColumn, Table, VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,7 @@ class Description:
             metadata_nullable=columns.metadata is not None and self._columns[columns.metadata]["nullable"],
             metadata_columns=metadata_columns,
             sized=self._columns[columns.embedding]["modifier"] > 0,
-            text=self._text(),
+            text=text_column(self._config, self._facts, columns.content),
         )
 
     def _type_of(self, column: str | None, absent: str) -> str:
@@ -232,30 +232,6 @@ class Description:
         column = self._columns.get(CODE_COLUMN)
         facts = {} if column is None else promoted.noted(column["comment"])
         return CODE_COLUMN if "code" in facts and "filling" not in facts else None
-
-    def _text(self) -> TextColumn | None:
-        """Return the column with the content's lexemes: the one that we keep, or one that the configuration names."""
-        for name, column in self._columns.items():
-            found = noted_text(name, promoted.noted(column["comment"]), indexed=self._finds_lexemes(name))
-            if found is not None:
-                return found
-        words = self._config.words
-        column = None if words is None else self._columns.get(words.column)
-        if words is None or column is None or promoted.noted(column["comment"]):
-            return None
-        if column["type"] != "tsvector":
-            msg = (
-                f"column {words.column!r} of {self._config.schema}.{self._config.name} is {column['sql']}, not tsvector"
-            )
-            raise SchemaError(msg)
-        return TextColumn(column=words.column, language=words.configuration, indexed=self._finds_lexemes(words.column))
-
-    def _finds_lexemes(self, column: str) -> bool:
-        return any(
-            index["valid"] and index["class"] == "tsvector_ops" and index["columns"] == [column]
-            for index in self._facts["indexes"] or ()
-            if index["condition"] is None and not index["expressions"] and index["method"] == "gin"
-        )
 
     def _content_indexed(self, content: str | None) -> bool:
         return any(

@@ -47,8 +47,11 @@ def value_of(table: Table, field: Field) -> Composable:
     for name in path:
         # Step by step, because a path in one would take a name that is a number for a place in a list.
         value = SQL("{value} -> {name}").format(value=value, name=Param(name, "text"))
-    # A null of JSON is no value either.
-    return SQL("nullif(({value}), 'null'::jsonb)").format(value=value)
+    # A null of JSON is no value either; and 1.0 is the same as 1, also where values are compared as text.
+    return SQL(
+        "CASE jsonb_typeof({value}) WHEN 'null' THEN NULL "
+        "WHEN 'number' THEN to_jsonb(trim_scale(({value})::numeric)) ELSE {value} END"
+    ).format(value=value)
 
 
 def groups_of(selection: Selection, field: Field, ids: Sequence[str]) -> Statement:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pgrecall.table import Table
+    from pgrecall.text_search import TextSearch
 
 # ANALYZE lists ten times as many lexemes. Those that it does not list are taken for rare ones.
 _STATISTICS: Final = 1_000
@@ -116,6 +117,25 @@ def create_text_index(table: Table, text: TextColumn, *, concurrently: bool) -> 
             concurrently=SQL("CONCURRENTLY" if concurrently else ""),
             table=_name(table),
             column=Identifier(text.column),
+        )
+        .compile()
+    )
+
+
+def create_ranking_index(table: Table, words: TextSearch, *, concurrently: bool) -> Statement:
+    """Return the statement that indexes the content for pg_textsearch; PostgreSQL names the index."""
+    return (
+        SQL(
+            "CREATE INDEX {concurrently} ON {table} USING bm25 ({content}) "
+            "WITH (text_config = {language}, k1 = {a}, b = {b})"
+        )
+        .format(
+            concurrently=SQL("CONCURRENTLY" if concurrently else ""),
+            table=_name(table),
+            content=Identifier(table.columns.content or ""),
+            language=Literal(words.configuration),
+            a=Literal(repr(float(words.k1))),
+            b=Literal(repr(float(words.b))),
         )
         .compile()
     )

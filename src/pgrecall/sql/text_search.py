@@ -45,6 +45,7 @@ class Ranking:
     Attributes:
         text: The column with the rows' lexemes.
         lexemes: Those of the query.
+        asked: The query as it was written, which pg_textsearch reads itself.
         required: What rows must match too, as the text of a tsquery; empty for nothing.
         excluded: What they must not match.
         k1: See `TextSearch`.
@@ -54,6 +55,7 @@ class Ranking:
 
     text: TextColumn
     lexemes: tuple[Lexeme, ...]
+    asked: str = ""
     required: str = ""
     excluded: str = ""
     k1: float
@@ -91,6 +93,8 @@ def best(selection: Selection, ranking: Ranking, candidates: Candidates, returne
     Returns:
         Rows of `select.ROW`, then distance, score and highlights, the best first.
     """
+    if ranking.text.index is not None:
+        return _best_by_index(selection, ranking, returned)
     table = selection.table
     column = Identifier(ranking.text.column)
     matching = conditions(selection)
@@ -126,6 +130,40 @@ def best(selection: Selection, ranking: Ranking, candidates: Candidates, returne
     return SQL(form).format(**parts).compile()
 
 
+def _best_by_index(selection: Selection, ranking: Ranking, returned: Returned) -> Statement:
+    """Return the statement that has an index of pg_textsearch find the best; it scans on until enough rows pass."""
+    table = selection.table
+    negative = _negative_score(ranking)
+    tail = [
+        _distance(selection, returned.embedding),
+        SQL("- ({negative}) AS {name}").format(negative=negative, name=_SCORE),
+        _headline(table, returned.headline),
+    ]
+    return (
+        SQL("SELECT {columns} FROM {table} {where} ORDER BY {negative} LIMIT {k}")
+        .format(
+            columns=SQL(", ").join([projection(selection, returned.extras), *tail]),
+            table=Identifier(table.schema, table.name),
+            where=where(conditions(selection)),
+            negative=negative,
+            k=Integer(returned.k),
+        )
+        .compile()
+    )
+
+
+def _negative_score(ranking: Ranking) -> Composable:
+    """Return what pg_textsearch orders by: the BM25 score with its sign changed."""
+    schema, index = ranking.text.index_schema, ranking.text.index or ("", "")
+    return SQL("{content} OPERATOR({schema}.<@>) {make}({asked}, {index})").format(
+        content=Identifier(ranking.text.column),
+        schema=Identifier(schema),
+        make=Identifier(schema, "to_bm25query"),
+        asked=Param(ranking.asked, "text"),
+        index=Param(Identifier(*index).text, "text"),
+    )
+
+
 def scores(selection: Selection, ranking: Ranking, ids: Sequence[str], headline: tuple[str, str] | None) -> Statement:
     """Return the statement that weighs given rows, but not what must not be found: domain, id, score, highlights."""
     table = selection.table
@@ -133,6 +171,7 @@ def scores(selection: Selection, ranking: Ranking, ids: Sequence[str], headline:
     wanted = SQL("{id} = ANY({ids})").format(id=Identifier(table.columns.id), ids=ids_array(ids, table))
     parts = [*conditions(selection), wanted]
     bound = " & ".join([*_required(ranking), *_not_excluded(ranking)])
+    by_index = ranking.text.index is not None
     if bound:
         parts.append(SQL("{column} @@ {query}").format(column=column, query=Param(bound, "text::tsquery")))
     return (
@@ -143,9 +182,9 @@ def scores(selection: Selection, ranking: Ranking, ids: Sequence[str], headline:
         .format(
             domain=domain_text(table) if table.columns.domain_id is not None else SQL("NULL"),
             id=Identifier(table.columns.id),
-            score=_score(ranking),
+            score=SQL("- ({negative})").format(negative=_negative_score(ranking)) if by_index else _score(ranking),
             headline=_headline(table, headline),
-            lexemes=_plain(column),
+            lexemes=SQL("NULL") if by_index else _plain(column),
             l=_LEXEMES,
             norm=_norm(table, ranking),
             n=_NORM,
