@@ -14,6 +14,8 @@
     │   └── ExtensionMissing               pgvector is not installed in this database
     ├── PermissionDenied                   the role, or a read-only server, does not allow it
     ├── CopyMismatch                       what was copied is not what was read; carries the ids
+    ├── TooManyFailures                    a source has more bad records than allowed; carries them
+    ├── RunTakenOver                       another process goes on with this run
     ├── IndexBuildError                    an index could not be built; carries its name
     ├── EmbeddedServerError (RuntimeError) the server from the wheel could not be started
     ├── PortalError (RuntimeError)         a blocking call where it would wait for itself
@@ -23,6 +25,8 @@ Beside it stands `PerformanceWarning` (a `UserWarning`), for what works but coul
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class PGRecallError(Exception):
@@ -79,6 +83,22 @@ class CopyMismatch(PGRecallError):
     def __init__(self, message: str, *, ids: tuple[str, ...]) -> None:
         super().__init__(message)
         self.ids = ids
+
+
+class TooManyFailures(PGRecallError):
+    """More records of a source could not be stored than were allowed.
+
+    Attributes:
+        failures: The records that were set aside, with their reasons, in the order of the source.
+    """
+
+    def __init__(self, message: str, *, failures: tuple[Any, ...]) -> None:
+        super().__init__(message)
+        self.failures = failures
+
+
+class RunTakenOver(PGRecallError):
+    """A named run was begun a second time, and the second one goes on with it."""
 
 
 class IndexBuildError(PGRecallError):

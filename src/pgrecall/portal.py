@@ -17,6 +17,7 @@ from pgrecall.errors import PortalError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 _CLOSE_SECONDS: Final = 10.0
@@ -96,6 +97,18 @@ class Portal:
             raise
         return turn.result()
 
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start *coroutine*, which sees the caller's context variables, and return its future.
+
+        Raises:
+            PortalError: The caller runs on the portal itself.
+        """
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            msg = "a blocking method was called from code that pgrecall itself runs; use the asynchronous one there"
+            raise PortalError(msg)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
     def close(self) -> None:
         """End the loop: what runs on it is cancelled, what was opened on it is closed."""
         if self._loop.is_closed() or not self._thread.is_alive():
@@ -116,6 +129,11 @@ _portal: Portal | None = None
 def call(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run *coroutine* on the process's portal and return its result; see `Portal.call`."""
     return _shared().call(coroutine)
+
+
+def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Start *coroutine* on the process's portal; see `Portal.submit`."""
+    return _shared().submit(coroutine)
 
 
 def _shared() -> Portal:

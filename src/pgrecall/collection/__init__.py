@@ -8,10 +8,14 @@ from pgrecall.collection.client import AsyncClient
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.collection.copying import CopyProgress, CopyReport
 from pgrecall.collection.documents import ReplaceResult, SourceDocument, SourceDocumentPage
+from pgrecall.collection.embedding_calls import RetryOptions
+from pgrecall.collection.ingestion import IngestOptions, IngestReport
 from pgrecall.collection.key_values import AsyncKeyValues
 from pgrecall.collection.ledger import AsyncLedger
+from pgrecall.collection.loading_progress import IngestProgress
 from pgrecall.collection.maintenance import MaintenanceReport
 from pgrecall.collection.recall import RecallReport
+from pgrecall.collection.runs import IngestFailure
 from pgrecall.collection.stats import CollectionStats
 from pgrecall.collection.tuning import TuningPoint, TuningReport
 
@@ -25,11 +29,16 @@ __all__ = [
     "CollectionStats",
     "CopyProgress",
     "CopyReport",
+    "IngestFailure",
+    "IngestOptions",
+    "IngestProgress",
+    "IngestReport",
     "KeyValues",
     "Ledger",
     "MaintenanceReport",
     "RecallReport",
     "ReplaceResult",
+    "RetryOptions",
     "SourceDocument",
     "SourceDocumentPage",
     "TuningPoint",

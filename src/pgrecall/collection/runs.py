@@ -1,0 +1,98 @@
+"""Named runs: how far an ingestion has come, noted in the same transaction as the rows that it wrote."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pgrecall import jsonb
+from pgrecall.collection.namespace import Namespace
+from pgrecall.errors import ConfigError, RunTakenOver
+from pgrecall.sql import runs as sql
+from pgrecall.sql.side_tables import SideRows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pgrecall.collection.handle import Handle
+    from pgrecall.postgres import Session
+
+_LONGEST_REASON: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestFailure:
+    """An item of a source that could not be stored.
+
+    Attributes:
+        position: Its place in the source, from 0.
+        id: Its id, as far as it has one.
+        reason: Why.
+    """
+
+    position: int
+    id: str | None
+    reason: str
+
+
+class Run:
+    """One run, taken over by this process; made by `begin`.
+
+    Attributes:
+        name: Its name.
+        position: Items of the source that were done with when it was taken over.
+        failures: What had been set aside until then.
+    """
+
+    def __init__(self, space: Namespace, name: str) -> None:
+        self._space = space
+        self._owner = str(uuid.uuid4())
+        self.name = name
+        self.position = 0
+        self.failures: list[IngestFailure] = []
+
+    @classmethod
+    async def begin(cls, handle: Handle, name: str) -> Run:
+        """Take over the run *name* of this collection, from its beginning if it is new or has finished.
+
+        Raises:
+            ConfigError: The handle is one of all domains.
+            RecordError: The name cannot be stored.
+        """
+        config, domain = handle.config, handle.scope.domain
+        if domain is None:
+            msg = "a run belongs to one domain: take a handle of that domain, not of all of them"
+            raise ConfigError(msg)
+        rows = SideRows(table=sql.RUNS, schema=config.schema, domain=domain, namespace=config.name)
+        run = cls(Namespace(database=handle.database, rows=rows, setup=config.setup), name)
+        run._space.checked([name], "run")
+
+        async def work(session: Session) -> tuple[int, Any]:
+            found = (await session.fetch(sql.begin(rows, name, run._owner)))[0]
+            return found[0], jsonb.loads(found[1])
+
+        run.position, noted = await run._space.write(work)
+        run.failures = [IngestFailure(**fact) for fact in noted]
+        return run
+
+    async def advance(self, session: Session, position: int, failures: Sequence[IngestFailure]) -> None:
+        """Note, in the session's transaction, that everything before *position* is done with.
+
+        Raises:
+            RunTakenOver: Another process has begun this run since.
+        """
+        facts = [{"position": one.position, "id": one.id, "reason": one.reason[:_LONGEST_REASON]} for one in failures]
+        noted = jsonb.dumps(facts).decode()
+        statement = sql.advance(self._space.rows, self.name, self._owner, position, noted)
+        self._check(await session.execute(statement))
+
+    async def finish(self) -> None:
+        """Note that the source is done with: the next run of this name begins anew."""
+        statement = sql.finish(self._space.rows, self.name, self._owner)
+        self._check(await self._space.write(lambda session: session.execute(statement)))
+
+    def _check(self, touched: int) -> None:
+        if not touched:
+            msg = f"run {self.name!r} was begun again, by another process or in this one, which goes on with it"
+            raise RunTakenOver(msg)
