@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic resolves it in models with such settings
 from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping  # at run time: pydantic resolves it in models with such settings
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pgrecall.columns import Columns, check_identifier
@@ -17,8 +21,51 @@ if TYPE_CHECKING:
     from pgrecall.promoted import PromotedField
 
 MAX_K: Final = 10_000
+_MAX_MODEL: Final = 200
 CODE_COLUMN: Final = "embedding_code"
 """Name of the column for the embeddings' codes, which tables with promoted fields have; see `codes`."""
+
+
+def check_identifier(name: object, what: str) -> str:
+    """Return *name* if PostgreSQL can keep it whole as an identifier.
+
+    Raises:
+        ConfigError: It is empty, holds NUL, or is longer than 63 bytes (PostgreSQL would cut it).
+    """
+    if not isinstance(name, str) or not name or "\x00" in name:
+        msg = f"{what} must be a non-empty string without NUL, not {name!r}"
+        raise ConfigError(msg)
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        msg = f"{what} {name!r} holds a lone surrogate, which is not valid Unicode"
+        raise ConfigError(msg) from None
+    if size > MAX_IDENTIFIER_BYTES:
+        msg = f"{what} {name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes, the most that PostgreSQL keeps"
+        raise ConfigError(msg)
+    return name
+
+
+ORIGINAL_MODEL: Final = "original"
+"""What the model is called whose embeddings a collection was made with."""
+
+
+def check_model(name: object) -> str:
+    """Return *name* if it can be that of a model.
+
+    Raises:
+        ConfigError: It is no text, empty, or longer than 200 characters.
+    """
+    if not isinstance(name, str) or not name.strip() or "\x00" in name or len(name) > _MAX_MODEL:
+        msg = f"a model's name must be a text of 1 to {_MAX_MODEL} characters, not {name!r:.80}"
+        raise ConfigError(msg)
+    return name
+
+
+def model_column(name: str) -> str:
+    """Return the name of the column that holds the embeddings of a model."""
+    readable = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:32]
+    return f"embedding_{readable}_{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def check_range(value: object, what: str, low: int, high: int) -> int:
@@ -110,6 +157,8 @@ class CollectionConfig:
             *min_rows_for_index* rows: ``"auto"`` for HNSW, or kind and parameters. `None` builds none
             before `AsyncCollection.create_index` is called.
         min_rows_for_index: Below this, comparing all rows is fast enough.
+        model: The model whose embeddings are searched and written, where the collection has those of several, as
+            `AsyncCollection.reembed` makes them. `None` for those that the collection was made with.
         setup: ``"create"`` makes what is missing; ``"validate"`` only checks, and never changes anything.
     """
 
@@ -124,6 +173,7 @@ class CollectionConfig:
     text_search: TextSearch | str | None = None
     index: Literal["auto"] | Index | None = None
     min_rows_for_index: int = 10_000
+    model: str | None = None
     setup: Literal["create", "validate"] = "create"
 
     def __post_init__(self) -> None:
@@ -137,6 +187,8 @@ class CollectionConfig:
         if self.dimensions is not None:
             check_range(self.dimensions, "dimensions", 1, self.new_vector_type.max_dimensions)
         check_choice(self.id_type, "id_type", ("text", "uuid"))
+        if self.model is not None:
+            check_model(self.model)
         check_choice(self.setup, "setup", ("create", "validate"))
         if not isinstance(self.index, HNSW | IVFFlat):
             check_choice(self.index, "index", (None, "auto"))

@@ -10,6 +10,8 @@
     ├── SchemaError                        the database is not what the configuration says
     │   ├── CollectionNotFound
     │   ├── CollectionExists
+    │   ├── ModelNotFound                  the collection has no embeddings of this model (any more)
+    │   ├── ModelNotReady                  the embeddings of this model are still being made
     │   ├── DimensionMismatch (ValueError) a vector of another length than the column
     │   └── ExtensionMissing               pgvector is not installed in this database
     ├── PermissionDenied                   the role, or a read-only server, does not allow it
@@ -25,8 +27,6 @@ Beside it stands `PerformanceWarning` (a `UserWarning`), for what works but coul
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 
 class PGRecallError(Exception):
@@ -61,6 +61,14 @@ class CollectionExists(SchemaError):
     """There is such a table already."""
 
 
+class ModelNotFound(SchemaError):
+    """The collection has no embeddings of this model, or none any more."""
+
+
+class ModelNotReady(SchemaError):
+    """The embeddings of this model are not complete yet; later they will be."""
+
+
 class DimensionMismatch(SchemaError, ValueError):
     """A vector has another number of dimensions than the column that it meets."""
 
@@ -92,7 +100,7 @@ class TooManyFailures(PGRecallError):
         failures: The records that were set aside, with their reasons, in the order of the source.
     """
 
-    def __init__(self, message: str, *, failures: tuple[Any, ...]) -> None:
+    def __init__(self, message: str, *, failures: tuple[object, ...]) -> None:
         super().__init__(message)
         self.failures = failures
 

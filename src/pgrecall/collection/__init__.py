@@ -6,6 +6,7 @@ from pgrecall.collection.blocking import Client, Collection
 from pgrecall.collection.blocking_namespaces import KeyValues, Ledger
 from pgrecall.collection.client import AsyncClient
 from pgrecall.collection.collection import AsyncCollection
+from pgrecall.collection.comparing import Comparison
 from pgrecall.collection.copying import CopyProgress, CopyReport
 from pgrecall.collection.documents import ReplaceResult, SourceDocument, SourceDocumentPage
 from pgrecall.collection.embedding_calls import RetryOptions
@@ -14,7 +15,9 @@ from pgrecall.collection.key_values import AsyncKeyValues
 from pgrecall.collection.ledger import AsyncLedger
 from pgrecall.collection.loading_progress import IngestProgress
 from pgrecall.collection.maintenance import MaintenanceReport
+from pgrecall.collection.model_columns import EmbeddingModel
 from pgrecall.collection.recall import RecallReport
+from pgrecall.collection.reembed_report import ReembedOptions, ReembedProgress, ReembedReport
 from pgrecall.collection.runs import IngestFailure
 from pgrecall.collection.stats import CollectionStats
 from pgrecall.collection.tuning import TuningPoint, TuningReport
@@ -27,8 +30,10 @@ __all__ = [
     "Client",
     "Collection",
     "CollectionStats",
+    "Comparison",
     "CopyProgress",
     "CopyReport",
+    "EmbeddingModel",
     "IngestFailure",
     "IngestOptions",
     "IngestProgress",
@@ -37,6 +42,9 @@ __all__ = [
     "Ledger",
     "MaintenanceReport",
     "RecallReport",
+    "ReembedOptions",
+    "ReembedProgress",
+    "ReembedReport",
     "ReplaceResult",
     "RetryOptions",
     "SourceDocument",

@@ -14,6 +14,7 @@ from pgrecall.collection.blocking_administration import Administration
 from pgrecall.collection.blocking_documents import Documents
 from pgrecall.collection.blocking_exploration import Exploration
 from pgrecall.collection.blocking_loading import Loading
+from pgrecall.collection.blocking_models import Models
 from pgrecall.collection.blocking_namespaces import KeyValues, Ledger
 from pgrecall.collection.blocking_wording import Wording
 from pgrecall.collection.client import AsyncClient
@@ -121,7 +122,7 @@ class Client:
         portal.call(self.asynchronous.delete_collection(name, schema=schema))
 
 
-class Collection(Wording, Exploration, Documents, Loading, Administration):
+class Collection(Wording, Exploration, Documents, Loading, Models, Administration):
     """`AsyncCollection` for blocking callers."""
 
     def __init__(self, collection: AsyncCollection) -> None:

@@ -18,7 +18,7 @@ from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, P
 from pgrecall.postgres import Database, LentSource, Pools, catalog, resolve
 from pgrecall.promoted import CONTENT
 from pgrecall.scope import DEFAULT_DOMAIN, Scope
-from pgrecall.sql import ddl, promoted
+from pgrecall.sql import ddl, models, promoted
 from pgrecall.sql.key_values import KEY_VALUES
 from pgrecall.sql.side_tables import SideRows
 
@@ -215,10 +215,12 @@ class AsyncClient(Inspection):
         """
 
         async def work(session: Session) -> None:
-            function = await catalog.deriving_function(session, schema, name)
+            triggers = (promoted.TRIGGER, models.TRIGGER)
+            functions = [await catalog.trigger_function(session, schema, name, trigger) for trigger in triggers]
             await session.execute(ddl.drop_table(schema, name))
-            if function is not None:
-                await session.execute(promoted.drop_function(schema, function))
+            for function in functions:
+                if function is not None:
+                    await session.execute(promoted.drop_function(schema, function))
 
         await self._change(name, schema, work)
 

@@ -12,6 +12,7 @@ from pgrecall.collection.exploration import Exploration
 from pgrecall.collection.handle import Knowledge
 from pgrecall.collection.ledger import companion, ledger_of
 from pgrecall.collection.loading import Loading
+from pgrecall.collection.models import Models
 from pgrecall.collection.retrieval import Retrieval, checked_extras
 from pgrecall.collection.stats import CollectionStats, stats
 from pgrecall.collection.wording import Wording
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, UpsertResult
 
 
-class AsyncCollection(Retrieval, Wording, Exploration, Documents, Loading, Administration):
+class AsyncCollection(Retrieval, Wording, Exploration, Documents, Loading, Models, Administration):
     """Records in one table, seen in one domain; made by `AsyncClient`.
 
     A collection that nothing has been written to yet is empty: reading answers accordingly, and the

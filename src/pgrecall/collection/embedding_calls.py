@@ -128,6 +128,7 @@ class Embedder:
     retry: RetryOptions = field(default_factory=RetryOptions)
     calls: int = 0
     _awaitable: bool = False
+    _answered: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.embed):
@@ -152,6 +153,49 @@ class Embedder:
             reraise=True,
         )
         return _rows(await retrying(self._call, list(texts)), len(texts))
+
+    async def sort_out(self, texts: Sequence[str]) -> tuple[dict[int, NDArray[Any]], dict[int, str]]:
+        """Return the embeddings of *texts* by their places, and why some have none.
+
+        A model that refuses some texts for good is asked for each of them by itself, to know which ones it means.
+        Where it refuses all, and has never answered, it is not the texts.
+
+        Raises:
+            Exception: What the model raised, if it is not about some of the texts.
+        """
+        if not texts:
+            return {}, {}
+        try:
+            found = await self(texts)
+        except Exception as error:
+            if self._is_general(error) or (len(texts) == 1 and not self._answered):
+                raise
+            if len(texts) == 1:
+                return {}, {0: str(error) or type(error).__name__}
+            refused = error
+        else:
+            self._answered = True
+            return dict(enumerate(found)), {}
+        vectors, reasons = await self._one_by_one(texts)
+        if not vectors:
+            raise refused
+        return vectors, reasons
+
+    async def _one_by_one(self, texts: Sequence[str]) -> tuple[dict[int, NDArray[Any]], dict[int, str]]:
+        vectors: dict[int, NDArray[Any]] = {}
+        reasons: dict[int, str] = {}
+        for place, text in enumerate(texts):
+            try:
+                vectors[place] = (await self([text]))[0]
+                self._answered = True
+            except Exception as error:
+                if self._is_general(error):
+                    raise
+                reasons[place] = str(error) or type(error).__name__
+        return vectors, reasons
+
+    def _is_general(self, error: Exception) -> bool:
+        return isinstance(error, ConfigError) or self.retry.is_retryable(error)
 
     async def _call(self, texts: list[str]) -> object:
         self.calls += 1

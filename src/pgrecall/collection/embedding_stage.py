@@ -6,12 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall.collection import sifting
-from pgrecall.collection.entries import reason_of
-from pgrecall.errors import ConfigError, DimensionMismatch
+from pgrecall.errors import DimensionMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pgrecall.collection.embedding_calls import Embedder
     from pgrecall.collection.entries import Chunk
     from pgrecall.collection.handle import Handle
@@ -33,7 +30,6 @@ class EmbeddingStage:
         self._handle = handle
         self._embedder = embedder
         self._skip_unchanged = skip_unchanged
-        self._answered = False
 
     async def __call__(self, chunk: Chunk) -> Chunk:
         """Return *chunk* with embeddings, and without what has none; it is changed.
@@ -55,7 +51,7 @@ class EmbeddingStage:
             chunk.unchanged += len(same)
             chunk.drop(bare[place] for place in same)
             bare = _bare(chunk)
-        vectors, reasons = await self._vectors(self._embedder, [str(chunk.records[index].content) for index in bare])
+        vectors, reasons = await self._embedder.sort_out([str(chunk.records[index].content) for index in bare])
         await self._check(vectors)
         for place, vector in vectors.items():
             chunk.records[bare[place]] = replace(chunk.records[bare[place]], embedding=vector)
@@ -74,39 +70,6 @@ class EmbeddingStage:
                 reasons[index] = _NO_CONTENT
         chunk.set_aside(reasons)
 
-    async def _vectors(self, embedder: Embedder, texts: Sequence[str]) -> tuple[dict[int, Any], dict[int, str]]:
-        """Return the embeddings of *texts*, and why some have none.
-
-        A model that refuses some texts for good is asked for each of them by itself, to know which ones it
-        means. Where it refuses all, it is not the texts.
-        """
-        if not texts:
-            return {}, {}
-        try:
-            vectors = dict(enumerate(await embedder(texts)))
-        except Exception as error:
-            if _is_about_the_model(embedder, error) or (len(texts) == 1 and not self._answered):
-                raise
-            if len(texts) == 1:
-                return {}, {0: reason_of(error)}
-            refused = error
-        else:
-            self._answered = True
-            return vectors, {}
-        vectors = {}
-        reasons: dict[int, str] = {}
-        for place, text in enumerate(texts):
-            try:
-                vectors[place] = (await embedder([text]))[0]
-            except Exception as error:
-                if _is_about_the_model(embedder, error):
-                    raise
-                reasons[place] = reason_of(error)
-        if not vectors:
-            raise refused
-        self._answered = True
-        return vectors, reasons
-
     async def _check(self, vectors: dict[int, Any]) -> None:
         for vector in vectors.values():
             table = await self._handle.planned_table(len(vector))
@@ -121,7 +84,3 @@ class EmbeddingStage:
 
 def _bare(chunk: Chunk) -> list[int]:
     return [index for index, record in enumerate(chunk.records) if record.embedding is None]
-
-
-def _is_about_the_model(embedder: Embedder, error: Exception) -> bool:
-    return isinstance(error, ConfigError) or embedder.retry.is_retryable(error)

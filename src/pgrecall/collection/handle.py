@@ -7,8 +7,10 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from asyncpg import exceptions as pg
+
 from pgrecall.collection.schema import ensure_table, new_table
-from pgrecall.errors import CollectionNotFound, PerformanceWarning
+from pgrecall.errors import CollectionNotFound, PerformanceWarning, SchemaError
 from pgrecall.planner import Experience
 from pgrecall.postgres import catalog
 from pgrecall.sql.selection import Selection
@@ -90,17 +92,22 @@ class Handle:
         """Return what *work* returns, given a session; see `Database.run`."""
         try:
             return await self.database.run(work)
-        except CollectionNotFound:
-            self.knowledge.forget()
+        except SchemaError as error:
+            self._doubt(error)
             raise
 
     async def transaction(self, work: Callable[[Session], Awaitable[T]], *, repeat: bool = True) -> T:
         """Return what *work* returns, run in one transaction; see `Database.transaction`."""
         try:
             return await self.database.transaction(work, repeat=repeat)
-        except CollectionNotFound:
-            self.knowledge.forget()
+        except SchemaError as error:
+            self._doubt(error)
             raise
+
+    def _doubt(self, error: SchemaError) -> None:
+        """Have the table looked at again where a statement did not find it, or a column of it."""
+        if isinstance(error, CollectionNotFound) or isinstance(error.__cause__, pg.UndefinedColumnError):
+            self.knowledge.forget()
 
     async def table(self, session: Session) -> Table | None:
         """Return the table as it is now, or `None` where nothing has been written yet.

@@ -146,7 +146,7 @@ async def _build_for_filters(build: Builder, index: Index | None) -> None:
     if main is not None and session.server.has_iterative_scan:
         fields = await measure_correlation(session, table, main)
         values = await wanted_values(session, table, fields)
-        await build_partial(session, table, index or _like(main), values, build)
+        await build_partial(session, table, index or like(main), values, build)
 
 
 async def _forget_tuning(session: Session, table: Table) -> None:
@@ -189,7 +189,8 @@ def _with_lists(index: Index, lists: int) -> Index:
     return dataclasses.replace(index, lists=lists) if isinstance(index, IVFFlat) else index
 
 
-def _like(index: VectorIndex) -> Index:
+def like(index: VectorIndex) -> Index:
+    """Return kind and parameters of an index that there is."""
     options = {name: int(value) for name, value in index.options}
     return IVFFlat() if index.method == "ivfflat" else HNSW(**options)  # pyright: ignore[reportArgumentType]
 

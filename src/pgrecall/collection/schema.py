@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from asyncpg import exceptions as pg
 
 from pgrecall.collection.promoting import promote_new
+from pgrecall.config import ORIGINAL_MODEL
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import (
     CollectionExists,
@@ -173,6 +174,9 @@ def _check_versions(server: Server, config: CollectionConfig) -> None:
 
 def _may_create(config: CollectionConfig, server: Server) -> None:
     name = f"{config.schema}.{config.name}"
+    if config.model not in (None, ORIGINAL_MODEL):
+        msg = f"there is no table {name}, so it has no embeddings of model {config.model!r}; make it without model="
+        raise CollectionNotFound(msg)
     if config.setup == "validate":
         msg = f"there is no table {name}, and setup='validate' makes none"
         raise CollectionNotFound(msg)

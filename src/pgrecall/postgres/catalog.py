@@ -173,7 +173,12 @@ async def settings(session: Session, schema: str, name: str) -> dict[str, Any]:
 
 async def column_notes(session: Session, table: Table) -> dict[str, dict[str, Any] | None]:
     """Return the names of all columns of a table, and what those hold that we have added."""
-    rows = await session.fetch(Statement(_COLUMN_COMMENTS, (table.schema, table.name)))
+    return await notes_of(session, table.schema, table.name)
+
+
+async def notes_of(session: Session, schema: str, name: str) -> dict[str, dict[str, Any] | None]:
+    """Return the names of all columns of the table of this name, and what those hold that we have added."""
+    rows = await session.fetch(Statement(_COLUMN_COMMENTS, (schema, name)))
     return {row[0]: noted(row[1]) or None for row in rows}
 
 
@@ -194,7 +199,12 @@ async def blocks(session: Session, table: Table) -> int:
 
 async def deriving_function(session: Session, schema: str, name: str) -> str | None:
     """Return the name of the function whose trigger keeps the derived columns of a table, if it has any."""
-    return await session.fetch_value(Statement(_DERIVING, (schema, name, TRIGGER)))
+    return await trigger_function(session, schema, name, TRIGGER)
+
+
+async def trigger_function(session: Session, schema: str, name: str, trigger: str) -> str | None:
+    """Return the name of the function that a trigger of a table runs, if there is such a trigger of ours."""
+    return await session.fetch_value(Statement(_DERIVING, (schema, name, trigger)))
 
 
 async def table_exists(session: Session, schema: str, name: str) -> bool:

@@ -13,6 +13,11 @@ from pgrecall.errors import DimensionMismatch, SchemaError
 from pgrecall.filters import Key
 from pgrecall.postgres.lexemes import text_column
 from pgrecall.postgres.printed import QUANTIZED, condition_of, unquoted
+from pgrecall.config import CODE_COLUMN, LOGICAL_COLUMNS, ORIGINAL_MODEL, CollectionConfig, Columns
+from pgrecall.distance import Distance, VectorType
+from pgrecall.errors import DimensionMismatch, SchemaError
+from pgrecall.filters import Equals, Key
+from pgrecall.postgres import model_notes
 from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
@@ -68,7 +73,7 @@ class Description:
             raise SchemaError(msg)
         distance = self._distance(vector_type)
         fields = self._fields()
-        code = self._code()
+        code = self._code(columns.embedding)
         key = self._key(columns)
         written = {*columns.mapping().values(), *columns.metadata_columns}
         return Table(
@@ -134,11 +139,15 @@ class Description:
     def _present(self) -> Columns:
         """Return the mapping without the default names that the table lacks."""
         wanted, defaults = self._config.columns, Columns()
+        if self._config.model not in (None, ORIGINAL_MODEL):
+            wanted = replace(wanted, embedding=model_notes.column(self._config, self._columns))
         missing: dict[str, None] = {}
         for logical in LOGICAL_COLUMNS:
             name = getattr(wanted, logical)
             if name is None or name in self._columns:
                 continue
+            if logical == "embedding":
+                model_notes.check_original(self._config, self._columns)
             if logical in ("id", "embedding") or name != getattr(defaults, logical):
                 self._faults.append(
                     f"there is no column {name!r} for {logical}; its columns are {sorted(self._columns)}"
@@ -170,13 +179,15 @@ class Description:
         except ValueError:
             self._faults.append(f"column {columns.embedding!r} is {column['sql']}, not vector, halfvec or bit")
             return self._config.new_vector_type, None
-        asked = self._config.vector_type
+        # What the configuration says, it says of the embeddings that the table was made with.
+        ours = not model_notes.model_in(column)
+        asked = self._config.vector_type if ours else None
         if asked is not None and asked is not vector_type:
             self._faults.append(
                 f"vector_type={asked.value!r} was asked for, but column {columns.embedding!r} is {column['sql']}"
             )
         dimensions = column["modifier"] if column["modifier"] > 0 else None
-        wanted = self._config.dimensions
+        wanted = self._config.dimensions if ours else None
         if wanted is not None and dimensions is not None and wanted != dimensions:
             msg = (
                 f"collection {self._config.name!r} holds embeddings of {dimensions} dimensions, not {wanted}; "
@@ -228,7 +239,10 @@ class Description:
                 raise SchemaError(msg)
         return tuple(found)
 
-    def _code(self) -> str | None:
+    def _code(self, embedding: str) -> str | None:
+        """Return the column of the codes, which are those of the embeddings that the table was made with."""
+        if model_notes.model_in(self._columns[embedding]):
+            return None
         column = self._columns.get(CODE_COLUMN)
         facts = {} if column is None else promoted.noted(column["comment"])
         return CODE_COLUMN if "code" in facts and "filling" not in facts else None

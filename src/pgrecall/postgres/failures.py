@@ -15,6 +15,7 @@ from pgrecall.errors import (
     FilterError,
     PermissionDenied,
     PGRecallError,
+    SchemaError,
 )
 
 _LOST: Final = (
@@ -49,6 +50,8 @@ def translate(error: BaseException) -> PGRecallError:
         return ConnectionFailed(f"the connection to the server was lost: {said}")
     if isinstance(error, pg.UndefinedTableError):
         return CollectionNotFound(f"{said}; was it dropped or renamed meanwhile?")
+    if isinstance(error, pg.UndefinedColumnError):
+        return SchemaError(f"{said}; was it dropped meanwhile?")
     if isinstance(error, _DENIED):
         return PermissionDenied(f"the server does not allow it: {said}")
     if isinstance(error, pg.InvalidRegularExpressionError):

@@ -69,6 +69,11 @@ _INDEXES: Final = """
 SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
 WHERE i.indrelid = to_regclass(format('%I.%I', $1::text, $2::text)) ORDER BY x.oid
 """
+_MISSING: Final = """
+SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = to_regclass(format('%I.%I', $1::text, $2::text))
+  AND i.indisvalid AND i.indpred IS NOT NULL
+  AND starts_with(pg_get_expr(i.indpred, i.indrelid), '((' || quote_ident($3::text) || ' IS NULL)'))
+"""
 _LOCKED: Final = """
 SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -236,3 +241,8 @@ async def may_maintain(session: Session, table: Table) -> bool:
 
 def _name(table: Table) -> tuple[str, str]:
     return table.schema, table.name
+
+
+async def has_missing_index(session: Session, table: Table, column: str) -> bool:
+    """Whether an index finds the rows in which *column* is empty."""
+    return await session.fetch_value(Statement(_MISSING, (table.schema, table.name, column)))

@@ -172,8 +172,9 @@ class _Shape:
             limit = Param(max_distance, "float8")
             near = SQL("{distance} <= {limit}").format(distance=self._distance, limit=limit)
             parts = [*parts, near] if self._table.sized else [self._after(parts, near)]
-        if self._table.embedding_nullable:
-            parts = [*parts, SQL("{c} IS NOT NULL").format(c=self._embedding)]
+        # Also where the column takes no NULL: another process may have it take NULL, for those who write with another
+        # model, before this one looks at the table again.
+        parts = [*parts, SQL("{c} IS NOT NULL").format(c=self._embedding)]
         order = SQL("({distance}) + 0").format(distance=self._distance)
         few = self._plan.matches is not None and self._plan.matches <= _FEW
         if self._table.partitioned or few:
