@@ -113,6 +113,34 @@ class Client:
         """See `AsyncClient.list_collections`."""
         return portal.call(self.asynchronous.list_collections(schema=schema))
 
+    def create_alias(self, alias: str, collection: str, *, schema: str = "public") -> None:
+        """See `AsyncClient.create_alias`."""
+        portal.call(self.asynchronous.create_alias(alias, collection, schema=schema))
+
+    def switch_alias(self, alias: str, collection: str, *, schema: str = "public") -> str:
+        """See `AsyncClient.switch_alias`."""
+        return portal.call(self.asynchronous.switch_alias(alias, collection, schema=schema))
+
+    def drop_alias(self, alias: str, *, schema: str = "public") -> None:
+        """See `AsyncClient.drop_alias`."""
+        portal.call(self.asynchronous.drop_alias(alias, schema=schema))
+
+    def list_aliases(self, *, schema: str = "public") -> dict[str, str]:
+        """See `AsyncClient.list_aliases`."""
+        return portal.call(self.asynchronous.list_aliases(schema=schema))
+
+    def open_alias(
+        self,
+        alias: str,
+        *,
+        config: CollectionConfig | None = None,
+        domain: str = DEFAULT_DOMAIN,
+        schema: str = "public",
+    ) -> Collection:
+        """See `AsyncClient.open_alias`."""
+        opened = self.asynchronous.open_alias(alias, config=config, domain=domain, schema=schema)
+        return Collection(portal.call(opened))
+
     def rename_collection(self, name: str, new_name: str, *, schema: str = "public") -> None:
         """See `AsyncClient.rename_collection`."""
         portal.call(self.asynchronous.rename_collection(name, new_name, schema=schema))

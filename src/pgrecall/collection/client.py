@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from pgrecall.collection import automatic
+from pgrecall.collection.aliases import Aliases
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.collection.handle import Handle
 from pgrecall.collection.inspecting import Inspection
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pgrecall.table import Server
 
 
-class AsyncClient(Inspection):
+class AsyncClient(Inspection, Aliases):
     """A database, and the collections in it.
 
     Nothing is connected before it is needed. The client keeps a pool for each event loop that it is used

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall import vectors
@@ -22,7 +21,7 @@ from pgrecall.postgres import catalog, statistics
 from pgrecall.sql import models
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
