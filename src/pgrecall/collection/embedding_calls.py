@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 EmbedLike = Callable[[list[str]], Any]
 """Takes texts and returns one embedding each, or an awaitable of them."""
 
+RetryableLike = tuple[type[Exception], ...] | Callable[[Exception], bool] | None
+"""After which errors to try again."""
+
 _PASSING_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 # Errors of clients that derive from none of Python's own, by the name of a class that they derive from.
 _PASSING_NAMES: Final = frozenset(
@@ -56,7 +59,7 @@ class RetryOptions:
     attempts: int = 6
     first_wait: float = 1.0
     longest_wait: float = 60.0
-    retryable: tuple[type[Exception], ...] | Callable[[Exception], bool] | None = None
+    retryable: RetryableLike = None
 
     def __post_init__(self) -> None:
         check_range(self.attempts, "attempts", 1, 1_000)
