@@ -43,6 +43,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(Example|Identity|LegScores|Rankings|Scorer|WordExtra)"),
     (r"py:.*", r"(ClientLike|CollectionLike|CopyProgressLike|EmbedLike|Embedding|Equals|Extra|Filter|Index|Matches|Names)"),
     (r"py:.*", r"((Ingest|Reembed)?ProgressLike|RetryableLike|RecordLists|Records|datetime)"),
+    (r"py:.*", r"(EmbedLike|(Ingest|Reembed)?ProgressLike|RetryableLike|RecordLists|Records|datetime)"),
     (r"py:.*", r"(BaseModel|BaseNode|Document|Embeddings|Generation|MetadataFilters|RelevanceFunction|Scored)"),
     (r"py:.*", r"(llama_index\..*|langchain_core\..*)"),
     (r"py:.*", r"(bool|bytes|dict|float|frozenset|int|list|memoryview|object|str|tuple|type|None|optional)"),

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 EmbedLike = Callable[[list[str]], Any]
 """Takes texts and returns one embedding each, or an awaitable of them."""
 
-RetryableLike = tuple[type[Exception], ...] | Callable[[Exception], bool] | None
-"""After which errors to try again."""
+RetryableLike = tuple[Any, ...] | Callable[[Exception], bool] | None
+"""After which errors to try again: types of errors, or a function of one."""
 
 _PASSING_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 # Errors of clients that derive from none of Python's own, by the name of a class that they derive from.
