@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic resolves it in models with such settings
 from dataclasses import dataclass, field
-import re
-from collections.abc import Iterable, Mapping  # at run time: pydantic resolves it in models with such settings
-from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -24,26 +22,6 @@ MAX_K: Final = 10_000
 _MAX_MODEL: Final = 200
 CODE_COLUMN: Final = "embedding_code"
 """Name of the column for the embeddings' codes, which tables with promoted fields have; see `codes`."""
-
-
-def check_identifier(name: object, what: str) -> str:
-    """Return *name* if PostgreSQL can keep it whole as an identifier.
-
-    Raises:
-        ConfigError: It is empty, holds NUL, or is longer than 63 bytes (PostgreSQL would cut it).
-    """
-    if not isinstance(name, str) or not name or "\x00" in name:
-        msg = f"{what} must be a non-empty string without NUL, not {name!r}"
-        raise ConfigError(msg)
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        msg = f"{what} {name!r} holds a lone surrogate, which is not valid Unicode"
-        raise ConfigError(msg) from None
-    if size > MAX_IDENTIFIER_BYTES:
-        msg = f"{what} {name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes, the most that PostgreSQL keeps"
-        raise ConfigError(msg)
-    return name
 
 
 ORIGINAL_MODEL: Final = "original"

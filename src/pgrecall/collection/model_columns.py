@@ -170,7 +170,9 @@ async def _dropping(
     derive = await catalog.deriving_function(session, table.schema, table.name)
     if gone.name == ORIGINAL_MODEL and derive is not None and table.code is not None:
         # The codes were those of the embeddings that go.
-        statements += promoted.keep_columns(table, derive, table.fields, session.dialect, code=False)
+        statements += promoted.keep_columns(
+            table, derive, table.fields, session.dialect, code=False, text=table.kept_text
+        )
         statements.append(models.drop_column(table, CODE_COLUMN))
     return [*statements, models.drop_column(table, gone.column)]
 

@@ -9,7 +9,7 @@ from pgrecall.collection.deriving import alter_quickly, fill, trigger_function
 from pgrecall.collection.field_indexes import trigram_schema
 from pgrecall.collection.indexing import current, index_fields
 from pgrecall.collection.text_columns import new_text_column, require_ranking_extension
-from pgrecall.config import CODE_COLUMN
+from pgrecall.config import CODE_COLUMN, ORIGINAL_MODEL
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.postgres import catalog
 from pgrecall.promoted import CONTENT, MAX_FIELDS, PromotedField, parse_fields
@@ -59,6 +59,9 @@ async def promote_new(session: Session, table: Table, config: CollectionConfig) 
 async def add_fields(handle: Handle, fields: Mapping[str, Any]) -> tuple[PromotedField, ...]:
     """See `Administration.add_fields`."""
     wanted = parse_fields(fields)
+    if handle.config.model not in (None, ORIGINAL_MODEL):
+        msg = "fields are added through a handle of the original model, whose embeddings their codes are made of"
+        raise ConfigError(msg)
     made = await handle.made_table(handle.config.dimensions)
 
     async def work(session: Session) -> tuple[PromotedField, ...]:

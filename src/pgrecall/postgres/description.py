@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall import jsonb
 from pgrecall.columns import LOGICAL_COLUMNS, Columns
-from pgrecall.config import CODE_COLUMN, CollectionConfig
+from pgrecall.config import CODE_COLUMN, ORIGINAL_MODEL, CollectionConfig
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import DimensionMismatch, SchemaError
 from pgrecall.filters import Key
+from pgrecall.postgres import model_notes
 from pgrecall.postgres.lexemes import text_column
 from pgrecall.postgres.printed import QUANTIZED, condition_of, unquoted
-from pgrecall.config import CODE_COLUMN, LOGICAL_COLUMNS, ORIGINAL_MODEL, CollectionConfig, Columns
-from pgrecall.distance import Distance, VectorType
-from pgrecall.errors import DimensionMismatch, SchemaError
-from pgrecall.filters import Equals, Key
-from pgrecall.postgres import model_notes
 from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
