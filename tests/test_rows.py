@@ -24,9 +24,8 @@ def rows(*records, scope=ACME, **changes):
 
 
 def changed(ids, *, embeddings=None, contents=None, metadatas=None, **changes):
-    return prepare_changes(
-        table(**changes), ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=True
-    )
+    columns = {"embeddings": embeddings, "contents": contents, "metadatas": metadatas}
+    return prepare_changes(table(**changes), ids, columns, merge=True)
 
 
 def test_prepare_encodes_every_column():

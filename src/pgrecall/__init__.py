@@ -19,7 +19,7 @@ from pgrecall.keyword_plan import KeywordPlan
 from pgrecall.plan import Access, Plan
 from pgrecall.planner.recommend import IndexRecommendation, recommend_index
 from pgrecall.promoted import FieldType, PromotedField
-from pgrecall.records import Facet, Group, Match, Page, Record, RecordBatch, Scores, UpsertResult
+from pgrecall.records import Facet, Group, Match, Page, Record, RecordBatch, RecordChange, Scores, UpsertResult
 from pgrecall.reranking import Rerank
 from pgrecall.scope import Scope
 from pgrecall.table import Server, TableColumn, TextColumn, VectorIndex
@@ -106,6 +106,7 @@ __all__ = [
     "ReciprocalRank",
     "Record",
     "RecordBatch",
+    "RecordChange",
     "ReembedOptions",
     "ReembedProgress",
     "ReembedReport",

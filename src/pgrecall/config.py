@@ -119,6 +119,8 @@ class CollectionConfig:
         dimensions: Length of the embeddings; `None` takes it from the table, or from the first write.
         distance: How embeddings are compared; `None` takes what the table was made with, and cosine
             (Hamming on bit) for a new one. A synonym as a string is understood too.
+        any_distance: Whether a handle may compare by another distance than the table was made with. Searches by
+            each distance are served by an index of its own.
         schema: Schema of the table; made where it is missing.
         vector_type: Type of the embedding's column; `None` takes the table's, and vector for a new one.
         id_type: ``"uuid"`` makes a uuid column, which takes no other ids.
@@ -143,6 +145,7 @@ class CollectionConfig:
     name: str
     dimensions: int | None = None
     distance: Distance | None = None
+    any_distance: bool = False
     schema: str = "public"
     vector_type: VectorType | None = None
     id_type: Literal["text", "uuid"] = "text"

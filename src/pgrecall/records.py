@@ -146,6 +146,27 @@ class Scores:
     sparse: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RecordChange:
+    """What is to be different about a record that exists; `None` leaves a part of it as it is.
+
+    Attributes:
+        id: Which record.
+        embedding: Shape ``(d,)``.
+        content: The text.
+        metadata: What to merge into its metadata, or to put in its place; see `AsyncCollection.amend`.
+        document_id: The document that it is a chunk of.
+        chunk_index: Its position there.
+    """
+
+    id: str
+    embedding: Embedding | None = None
+    content: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    document_id: str | None = None
+    chunk_index: int | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Match:
     """A record that a search found.

@@ -141,6 +141,7 @@ class TableColumn:
         nullable: Whether it takes NULL.
         generated: Whether PostgreSQL computes it, so that nothing can be written to it.
         primary_key: Whether it is in the primary key.
+        length: Dimensions of an embedding, or the most characters of a text; `None` where the type does not say.
     """
 
     name: str
@@ -148,6 +149,7 @@ class TableColumn:
     nullable: bool = True
     generated: bool = False
     primary_key: bool = False
+    length: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

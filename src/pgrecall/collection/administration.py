@@ -72,6 +72,17 @@ class Administration:
                 self._handle, index or HNSW(), replace=replace, progress=progress, options=options
             )
 
+    async def indexes(self) -> tuple[VectorIndex, ...]:
+        """Return the vector indexes on the embedding, for whatever distance, as they are at this moment."""
+        return await indexing.indexes(self._handle)
+
+    async def build_due_index(self) -> None:
+        """Have the index of `CollectionConfig.index` built in the background, if the rows are there and it is not.
+
+        A write looks for that by itself; this is for when there are rows already. `wait_for_index` waits.
+        """
+        automatic.written(self._handle, 1)
+
     async def drop_index(self) -> tuple[str, ...]:
         """Drop the vector indexes of this collection's distance, and return their names."""
         return tuple(await indexing.drop_index(self._handle))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pgrecall import portal
 from pgrecall.collection import ingest
 from pgrecall.collection.blocking_administration import Administration
+from pgrecall.collection.blocking_amending import Amending
 from pgrecall.collection.blocking_documents import Documents
 from pgrecall.collection.blocking_exploration import Exploration
 from pgrecall.collection.blocking_loading import Loading
@@ -103,6 +104,10 @@ class Client:
         """See `AsyncClient.describe_table`."""
         return portal.call(self.asynchronous.describe_table(name, schema=schema))
 
+    def list_vector_tables(self, *, schema: str = "public") -> Names:
+        """See `AsyncClient.list_vector_tables`."""
+        return portal.call(self.asynchronous.list_vector_tables(schema=schema))
+
     def domain_names(
         self, table: str, *, schema: str = "public", domain: str = "id", name: str = "name"
     ) -> list[tuple[str, str]]:
@@ -145,12 +150,12 @@ class Client:
         """See `AsyncClient.rename_collection`."""
         portal.call(self.asynchronous.rename_collection(name, new_name, schema=schema))
 
-    def delete_collection(self, name: str, *, schema: str = "public") -> None:
+    def delete_collection(self, name: str, *, schema: str = "public", adopted: bool = False) -> None:
         """See `AsyncClient.delete_collection`."""
-        portal.call(self.asynchronous.delete_collection(name, schema=schema))
+        portal.call(self.asynchronous.delete_collection(name, schema=schema, adopted=adopted))
 
 
-class Collection(Wording, Exploration, Documents, Loading, Models, Administration):
+class Collection(Wording, Exploration, Documents, Amending, Loading, Models, Administration):
     """`AsyncCollection` for blocking callers."""
 
     def __init__(self, collection: AsyncCollection) -> None:

@@ -83,6 +83,14 @@ class Administration:
         """See `AsyncCollection.add_text_search`."""
         return portal.call(self.asynchronous.add_text_search(text_search, progress=progress))
 
+    def indexes(self) -> tuple[VectorIndex, ...]:
+        """See `AsyncCollection.indexes`."""
+        return portal.call(self.asynchronous.indexes())
+
+    def build_due_index(self) -> None:
+        """See `AsyncCollection.build_due_index`."""
+        portal.call(self.asynchronous.build_due_index())
+
     def create_index(
         self,
         index: Index | None = None,

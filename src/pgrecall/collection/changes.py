@@ -58,8 +58,9 @@ async def update(
         if table is None:
             return 0
         check_writable(table, session.server)
-        rows = prepare_changes(table, ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge)
-        return await _update(session, handle.selection(session, table), rows, merge=merge)
+        columns = {"embeddings": embeddings, "contents": contents, "metadatas": metadatas}
+        rows = prepare_changes(table, ids, columns, merge=merge)
+        return await update_rows(session, handle.selection(session, table), rows, merge=merge)
 
     return await handle.transaction(work)
 
@@ -82,12 +83,12 @@ async def replace(handle: Handle, records: Sequence[Record] | RecordBatch) -> in
         check_one_domain(handle.scope, table, "replace")
         rows, _ = prepare(batch, table, handle.scope)
         rows.finish()
-        return await _update(session, handle.selection(session, table), rows, merge=False)
+        return await update_rows(session, handle.selection(session, table), rows, merge=False)
 
     return await handle.transaction(work)
 
 
-async def _update(session: Session, selection: Selection, rows: Rows, *, merge: bool) -> int:
+async def update_rows(session: Session, selection: Selection, rows: Rows, *, merge: bool) -> int:
     """Change the rows that exist, and return how many there were."""
     changed = 0
     for start in range(0, len(rows), _STATEMENT_ROWS):
@@ -105,25 +106,15 @@ async def delete(
     companion: Companion | None = None,
 ) -> int:
     """See `AsyncCollection.delete`."""
-    parsed = parse(filter)
-    if filter is not None and parsed is None:
-        msg = "an empty filter would delete everything; to do that, call clear()"
-        raise FilterError(msg)
-    if ids is None and parsed is None and document_ids is None:
-        msg = "say what to delete: ids, a filter or document_ids; to delete everything, call clear()"
-        raise ConfigError(msg)
+    parsed = _checked(ids, filter, document_ids)
 
     async def work(session: Session) -> int:
         table = await handle.table(session)
         if table is None:
             return 0
         check_writable(table, session.server)
-        parts = conditions(handle.selection(session, table, parsed))
         wanted = None if ids is None else checked_ids(ids, table)
-        if wanted is not None:
-            parts.append(dml.has_id(table, wanted))
-        if document_ids is not None:
-            parts.append(_of_documents(table, document_ids))
+        parts = _parts(handle.selection(session, table, parsed), wanted, document_ids)
         if companion is None:
             return await session.execute(dml.delete(table, parts))
         gone = [row[0] for row in await session.fetch(dml.delete_returning(table, parts))]
@@ -135,6 +126,30 @@ async def delete(
     if companion is not None:
         await companion.ready(())
     deleted = await handle.transaction(work)
+    handle.knowledge.forget_estimates()
+    return deleted
+
+
+async def delete_returning(
+    handle: Handle,
+    ids: Sequence[str] | None,
+    filter: Filter | Mapping[str, Any] | None,
+    document_ids: Sequence[str] | None,
+) -> list[str]:
+    """See `AsyncCollection.delete_returning`."""
+    parsed = _checked(ids, filter, document_ids)
+
+    async def work(session: Session) -> list[str]:
+        table = await handle.table(session)
+        if table is None:
+            return []
+        check_writable(table, session.server)
+        wanted = None if ids is None else checked_ids(ids, table)
+        parts = _parts(handle.selection(session, table, parsed), wanted, document_ids)
+        return [row[0] for row in await session.fetch(dml.delete_returning(table, parts))]
+
+    # Run again after a connection was lost in its commit, it would find that nothing is left to delete.
+    deleted = await handle.transaction(work, repeat=False)
     handle.knowledge.forget_estimates()
     return deleted
 
@@ -152,6 +167,33 @@ async def clear(handle: Handle) -> int:
     deleted = await handle.transaction(work)
     handle.knowledge.forget_estimates()
     return deleted
+
+
+def _checked(ids: object, filter: Filter | Mapping[str, Any] | None, document_ids: object) -> Filter | None:
+    """Return the filter of a deletion.
+
+    Raises:
+        ConfigError: It is not said what to delete.
+    """
+    parsed = parse(filter)
+    if filter is not None and parsed is None:
+        msg = "an empty filter would delete everything; to do that, call clear()"
+        raise FilterError(msg)
+    if ids is None and parsed is None and document_ids is None:
+        msg = "say what to delete: ids, a filter or document_ids; to delete everything, call clear()"
+        raise ConfigError(msg)
+    return parsed
+
+
+def _parts(selection: Selection, ids: Sequence[str] | None, document_ids: Sequence[str] | None) -> list[Composable]:
+    """Return the conditions that a row which is to be deleted meets."""
+    table = selection.table
+    parts = conditions(selection)
+    if ids is not None:
+        parts.append(dml.has_id(table, ids))
+    if document_ids is not None:
+        parts.append(_of_documents(table, document_ids))
+    return parts
 
 
 def _of_documents(table: Table, document_ids: Sequence[str]) -> Composable:

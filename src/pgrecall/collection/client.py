@@ -205,10 +205,16 @@ class AsyncClient(Inspection, Aliases):
 
         await self._change(name, schema, work)
 
-    async def delete_collection(self, name: str, *, schema: str = "public") -> None:
+    async def delete_collection(self, name: str, *, schema: str = "public", adopted: bool = False) -> None:
         """Drop a collection with all its rows, of all domains.
 
-        Only a table that pgrecall has made is dropped.
+        Only a table that pgrecall has made is dropped, unless *adopted* says otherwise.
+
+        Args:
+            name: Name of the table.
+            schema: Its schema.
+            adopted: Whether any table with a column of embeddings may be dropped, also one that somebody else
+                has made.
 
         Raises:
             CollectionNotFound: There is no such collection.
@@ -223,17 +229,21 @@ class AsyncClient(Inspection, Aliases):
                 if function is not None:
                     await session.execute(promoted.drop_function(schema, function))
 
-        await self._change(name, schema, work)
+        await self._change(name, schema, work, adopted=adopted)
 
-    async def _change(self, name: str, schema: str, change: Callable[[Session], Awaitable[None]]) -> None:
-        """Run *change* on a table that is one of ours."""
+    async def _change(
+        self, name: str, schema: str, change: Callable[[Session], Awaitable[None]], *, adopted: bool = False
+    ) -> None:
+        """Run *change* on a table that is one of ours, or, with *adopted*, on one that could be adopted."""
 
         async def work(session: Session) -> None:
             if session.server.read_only:
                 msg = "the server is read-only"
                 raise PermissionDenied(msg)
-            if name not in await catalog.list_collections(session, schema):
-                msg = f"there is no collection {name!r} in schema {schema!r} that pgrecall has made"
+            listing = catalog.vector_tables if adopted else catalog.list_collections
+            if name not in await listing(session, schema):
+                made = "with a column of embeddings" if adopted else "that pgrecall has made"
+                msg = f"there is no collection {name!r} in schema {schema!r} {made}"
                 raise CollectionNotFound(msg)
             await change(session)
 

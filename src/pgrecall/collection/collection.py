@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgrecall.collection import changes, ingest, reading
 from pgrecall.collection.administration import Administration
+from pgrecall.collection.amending import Amending
 from pgrecall.collection.documents import Documents
 from pgrecall.collection.exploration import Exploration
 from pgrecall.collection.handle import Knowledge
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, UpsertResult
 
 
-class AsyncCollection(Retrieval, Wording, Exploration, Documents, Loading, Models, Administration):
+class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Loading, Models, Administration):
     """Records in one table, seen in one domain; made by `AsyncClient`.
 
     A collection that nothing has been written to yet is empty: reading answers accordingly, and the

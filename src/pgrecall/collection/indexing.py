@@ -86,6 +86,16 @@ async def index_fields(build: Builder, *, content: bool = False) -> None:
         await session.execute(upkeep.vacuum(table), timeout=FOREVER)
 
 
+async def indexes(handle: Handle) -> tuple[VectorIndex, ...]:
+    """See `Administration.indexes`."""
+
+    async def work(session: Session) -> tuple[VectorIndex, ...]:
+        table = await catalog.read_table(session, handle.config)
+        return () if table is None else table.indexes
+
+    return await handle.run(work)
+
+
 async def drop_index(handle: Handle) -> list[str]:
     """See `Administration.drop_index`."""
 

@@ -25,6 +25,14 @@ class Inspection:
 
         return await self._database.run(work)
 
+    async def list_vector_tables(self, *, schema: str = "public") -> list[str]:
+        """Return the names of the tables in *schema* with a column of vector or halfvec, whoever made them, sorted."""
+
+        async def work(session: Session) -> list[str]:
+            return await catalog.vector_tables(session, schema)
+
+        return await self._database.run(work)
+
     async def domain_names(
         self, table: str, *, schema: str = "public", domain: str = "id", name: str = "name"
     ) -> list[tuple[str, str]]:

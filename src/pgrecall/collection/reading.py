@@ -167,6 +167,18 @@ async def count(handle: Handle, filter: Filter | Mapping[str, Any] | None) -> in
     return await handle.run(work)
 
 
+async def metadata_keys(handle: Handle, filter: Filter | Mapping[str, Any] | None) -> list[str]:
+    """See `AsyncCollection.metadata_keys`."""
+    parsed = parse(filter)
+
+    async def work(session: Session) -> list[str]:
+        table = await handle.table(session)
+        statement = None if table is None else select.metadata_keys(handle.selection(session, table, parsed))
+        return [] if statement is None else [row[0] for row in await session.fetch(statement)]
+
+    return await handle.run(work)
+
+
 def checked_ids(ids: Sequence[str], table: Table) -> list[str]:
     """Return *ids* as a list.
 

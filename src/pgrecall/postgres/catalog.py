@@ -65,7 +65,10 @@ SELECT a.attname AS name, NOT a.attnotnull AS nullable,
             ELSE format_type(a.atttypid, NULL) END AS type,
        a.attidentity = 'a' OR a.attgenerated <> '' AS generated,
        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey))
-         AS primary_key
+         AS primary_key,
+       CASE WHEN a.atttypmod < 0 THEN NULL
+            WHEN t.typname IN ('vector', 'halfvec', 'sparsevec', 'bit') THEN a.atttypmod
+            WHEN t.typname IN ('varchar', 'bpchar') THEN a.atttypmod - 4 END AS length  -- less the header's
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_type t ON t.oid = a.atttypid  -- by format_type, pgvector's types would have their schema
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
@@ -79,6 +82,13 @@ WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = $3 AND p.pronamespace = n
 _COLLECTIONS: Final = """
 SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND starts_with(obj_description(c.oid, 'pg_class'), $2)
+ORDER BY c.relname
+"""
+_VECTOR_TABLES: Final = """
+SELECT DISTINCT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped
+  AND t.typname IN ('vector', 'halfvec')
 ORDER BY c.relname
 """
 _SIZES: Final = """
@@ -138,6 +148,11 @@ async def columns(session: Session, schema: str, name: str) -> list[TableColumn]
 async def list_collections(session: Session, schema: str) -> list[str]:
     """Return the names of the tables in *schema* that pgrecall has made."""
     return [row[0] for row in await session.fetch(Statement(_COLLECTIONS, (schema, COMMENT_PREFIX)))]
+
+
+async def vector_tables(session: Session, schema: str) -> list[str]:
+    """Return the names of the tables in *schema* that have a column of embeddings, whoever made them."""
+    return [row[0] for row in await session.fetch(Statement(_VECTOR_TABLES, (schema,)))]
 
 
 async def sizes(session: Session, table: Table) -> tuple[int, int]:

@@ -197,6 +197,9 @@ class Description:
         asked = self._config.distance
         if "distance" in self._settings:
             made = Distance.parse(self._settings["distance"])
+            if asked is not None and self._config.any_distance:
+                asked.check_type(vector_type)
+                return asked
             if asked is not None and made is not asked:
                 msg = f"collection {self._config.name!r} was made for {made.value} distance, not {asked.value}"
                 raise SchemaError(msg)

@@ -9,14 +9,12 @@ from pgrecall.embeddings import as_matrix
 from pgrecall.errors import RecordError
 from pgrecall.rows.reader import Reader
 from pgrecall.rows.rows import Rows
-from pgrecall.rows.values import chunk_index, content, json_object
+from pgrecall.rows.values import chunk_index, content, json_object, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from pgrecall.records import Embedding, RecordBatch
+    from pgrecall.records import RecordBatch
     from pgrecall.scope import Scope
     from pgrecall.table import Table
 
@@ -49,38 +47,44 @@ def prepare(batch: RecordBatch, table: Table, scope: Scope) -> tuple[Rows, list[
     return _distinct(Rows(table=table, columns=columns, matrix=matrix, made=made)), given
 
 
-def prepare_changes(
-    table: Table,
-    ids: Sequence[str],
-    *,
-    embeddings: NDArray[Any] | Sequence[Embedding] | None,
-    contents: Sequence[str | None] | None,
-    metadatas: Sequence[Mapping[str, Any]] | None,
-    merge: bool,
-) -> Rows:
+def prepare_changes(table: Table, ids: Sequence[str], columns: Mapping[str, Any], *, merge: bool) -> Rows:
     """Return what is to be changed, checked and encoded: the id and the columns that were given.
 
     Of equal ids only the last is kept.
+
+    Args:
+        table: The table.
+        ids: Whom to change.
+        columns: ``embeddings``, ``contents``, ``metadatas``, ``document_ids`` and ``chunk_indexes``, as far as
+            they change; `None` for those that do not.
+        merge: Whether metadata is merged into what is there.
 
     Raises:
         RecordError: A value cannot be stored, or a column has another length than *ids*.
         DimensionMismatch: An embedding has another length than the table's column.
     """
-    for name, values in (("embeddings", embeddings), ("contents", contents), ("metadatas", metadatas)):
-        if values is not None and len(values) != len(ids):
+    given = {name: values for name, values in columns.items() if values is not None}
+    for name, values in given.items():
+        if len(values) != len(ids):
             msg = f"{name} has {len(values)} entries, but there are {len(ids)} ids"
             raise RecordError(msg)
     reader = Reader(table, ids, len(ids))
-    columns: dict[str, list[Any]] = {"id": reader.ids()}
-    if contents is not None:
-        columns |= reader.column("content", contents, content)
-    if metadatas is not None:
-        columns |= reader.metadata(metadatas, merged=merge)
-        columns |= reader.types(metadatas, merged=merge)
-    if embeddings is not None:
-        matrix = as_matrix(embeddings, table.dimensions, table.vector_type, table.distance, reader.describe)
-        columns["embedding"] = list(vectors.encode(matrix, table.vector_type)) if len(ids) else []
-    return _distinct(Rows(table=table, columns=columns, matrix=None, made=False))
+    encoded: dict[str, list[Any]] = {"id": reader.ids()}
+    for name, values in given.items():
+        match name:
+            case "contents":
+                encoded |= reader.column("content", values, content)
+            case "document_ids":
+                encoded |= reader.column("document_id", values, text)
+            case "chunk_indexes":
+                encoded |= reader.column("chunk_index", values, chunk_index)
+            case "metadatas":
+                encoded |= reader.metadata(values, merged=merge)
+                encoded |= reader.types(values, merged=merge)
+            case _:
+                matrix = as_matrix(values, table.dimensions, table.vector_type, table.distance, reader.describe)
+                encoded["embedding"] = list(vectors.encode(matrix, table.vector_type)) if len(ids) else []
+    return _distinct(Rows(table=table, columns=encoded, matrix=None, made=False))
 
 
 def _distinct(rows: Rows) -> Rows:

@@ -128,6 +128,26 @@ def _newest(table: Table) -> Composable:
     return SQL("ORDER BY {id}, {newest} DESC").format(id=row_id, newest=newest)
 
 
+def metadata_keys(selection: Selection) -> Statement | None:
+    """Return the statement that reads which keys the metadata of rows has; `None` where the table has none."""
+    metadata = metadata_object(selection.table)
+    if metadata is None:
+        return None
+    # NULL has no keys, and others may have stored a list.
+    return (
+        SQL(
+            "SELECT DISTINCT jsonb_object_keys(CASE WHEN jsonb_typeof(stored.held) = 'object' THEN stored.held END) "
+            "FROM (SELECT {metadata} AS held FROM {table} {where}) AS stored ORDER BY 1"
+        )
+        .format(
+            metadata=metadata,
+            table=Identifier(selection.table.schema, selection.table.name),
+            where=where(conditions(selection)),
+        )
+        .compile()
+    )
+
+
 def _read(selection: Selection, extras: frozenset[str], parts: list[Composable], tail: Composable) -> Statement:
     table = selection.table
     created = table.columns.created_at

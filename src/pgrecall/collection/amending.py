@@ -1,0 +1,119 @@
+"""Changing parts of records, not the same parts of each; deletions that tell; and what metadata there is."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
+
+from pgrecall.collection import changes, reading
+from pgrecall.collection.ingest import check_writable
+from pgrecall.errors import ConfigError
+from pgrecall.records import RecordChange
+from pgrecall.rows import prepare_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pgrecall.collection.handle import Handle
+    from pgrecall.filters import Filter
+    from pgrecall.postgres import Session
+
+_PARTS: Final = tuple(field.name for field in fields(RecordChange) if field.name != "id")
+_PLURAL: Final = {
+    "embedding": "embeddings",
+    "content": "contents",
+    "metadata": "metadatas",
+    "document_id": "document_ids",
+    "chunk_index": "chunk_indexes",
+}
+
+
+class Amending:
+    """What `AsyncCollection` changes in part, and what it tells about that."""
+
+    _handle: Handle
+
+    async def amend(self, changes: Iterable[RecordChange], *, merge: bool = True) -> int:
+        """Change parts of records that exist, all in one transaction, and return how many there were.
+
+        Ids that do not exist are passed over. Of changes with the same id the last one wins. Through a handle
+        of all domains every record that has the id is changed.
+
+        Args:
+            changes: What to change, and about which records.
+            merge: Whether keys are set in the metadata that is there; otherwise it is replaced.
+
+        Raises:
+            ConfigError: An entry is not a `RecordChange`, or changes nothing.
+            RecordError: A value cannot be stored; the message names the record.
+            DimensionMismatch: An embedding has another length than the collection's.
+        """
+        return await _amend(self._handle, list(changes), merge=merge)
+
+    async def delete_returning(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        document_ids: Sequence[str] | None = None,
+    ) -> list[str]:
+        """Delete the records that meet all of the conditions given, and return their ids, in no order.
+
+        Args:
+            ids: Ids of records; an empty sequence deletes none.
+            filter: Which metadata they must have.
+            document_ids: Documents whose chunks they must be.
+
+        Raises:
+            ConfigError: No condition was given.
+            FilterError: The filter is empty or malformed.
+        """
+        return await changes.delete_returning(self._handle, ids, filter, document_ids)
+
+    async def metadata_keys(self, filter: Filter | Mapping[str, Any] | None = None) -> list[str]:
+        """Return the keys that the metadata of the records in this handle's scope has, sorted.
+
+        All of that metadata is read.
+
+        Args:
+            filter: Which records to look at.
+        """
+        return await reading.metadata_keys(self._handle, filter)
+
+
+async def _amend(handle: Handle, amended: list[RecordChange], *, merge: bool) -> int:
+    last: dict[str, RecordChange] = {}
+    for position, change in enumerate(amended):
+        if not isinstance(change, RecordChange):
+            msg = f"change {position} is a {type(change).__name__}, not a RecordChange"
+            raise ConfigError(msg)
+        if not _parts(change):
+            msg = f"change {position} (id {change.id!r}) changes nothing"
+            raise ConfigError(msg)
+        last[change.id] = change
+    groups: dict[tuple[str, ...], list[RecordChange]] = {}
+    for change in last.values():
+        groups.setdefault(_parts(change), []).append(change)
+
+    async def work(session: Session) -> int:
+        table = await handle.table(session)
+        if table is None or not groups:
+            return 0
+        check_writable(table, session.server)
+        selection = handle.selection(session, table)
+        prepared = [
+            prepare_changes(
+                table,
+                [change.id for change in group],
+                {_PLURAL[name]: [getattr(change, name) for change in group] for name in names},
+                merge=merge,
+            )
+            for names, group in sorted(groups.items())
+        ]
+        return sum([await changes.update_rows(session, selection, rows, merge=merge) for rows in prepared])
+
+    return await handle.transaction(work)
+
+
+def _parts(change: RecordChange) -> tuple[str, ...]:
+    return tuple(name for name in _PARTS if getattr(change, name) is not None)
