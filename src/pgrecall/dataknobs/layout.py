@@ -1,0 +1,89 @@
+"""The table of a store: the one that is made, and those that dataknobs has made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from pgrecall.config import Columns
+from pgrecall.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pgrecall.collection import AsyncClient, AsyncCollection
+    from pgrecall.config import CollectionConfig
+    from pgrecall.dataknobs.options import StoreOptions
+    from pgrecall.table import TableColumn
+
+_TIMES: Final = "timestamp with time zone"
+_OWN_DOMAIN: Final = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How rows lie in the table.
+
+    Attributes:
+        config: The table as the engine knows it.
+        id_type: Type of its ids.
+        apart: Whether ids are unique in their domain, and not over all of them.
+        most: Most characters of a document's id; `None` for any number.
+    """
+
+    config: CollectionConfig
+    id_type: str
+    apart: bool
+    most: int | None = None
+
+    def rows(self, client: AsyncClient, domain: str | None) -> AsyncCollection:
+        """Return a handle on the rows of a store: those of its domain, or all of them."""
+        handle = client.collection(self.config, domain=_OWN_DOMAIN if domain is None else domain)
+        return handle.all_domains() if domain is None else handle
+
+    def target(self, client: AsyncClient, domain: str | None) -> AsyncCollection:
+        """Return a handle on where a store puts new rows: into its domain, or the default one."""
+        return client.collection(self.config, domain=_OWN_DOMAIN if domain is None else domain)
+
+
+async def lay_out(client: AsyncClient, options: StoreOptions) -> Layout:
+    """Return how the table is laid out, be it there or not.
+
+    A table that is made has the domain in its key, so that two domains can have the same id. The tables
+    of dataknobs have the id alone; a store without a domain then leaves the domain's column out of everything.
+
+    Raises:
+        ConfigError: The store's domain is longer than its column takes.
+    """
+    columns = replace(Columns(), **options.columns, metadata_types=None, content_hash=None, envelope=None)  # pyright: ignore[reportArgumentType] - all of them are names
+    found = {column.name: column for column in await client.describe_table(options.table_name, schema=options.schema)}
+    if not found:
+        made = options.table(columns)
+        return Layout(config=made, id_type=made.id_type, apart=True)
+    created = found.get(columns.created_at or "")
+    if created is None or created.type != _TIMES:
+        # A time without a zone is no point in time; PostgreSQL's default fills it in.
+        columns = replace(columns, created_at=None)
+    domain = found.get(columns.domain_id or "")
+    apart = domain is not None and domain.primary_key
+    if domain is not None and options.domain_id is not None:
+        _check_length(options.domain_id, domain)
+    if not apart and options.domain_id is None:
+        columns = replace(columns, domain_id=None)
+    document = found.get(columns.document_id or "")
+    return Layout(
+        config=options.table(columns),
+        id_type=_type_of(columns.id, list(found.values())),
+        apart=apart,
+        most=None if document is None else document.length,
+    )
+
+
+def _check_length(domain: str, column: TableColumn) -> None:
+    if column.length is not None and len(domain) > column.length:
+        msg = f"domain_id {domain!r:.80} is longer than the {column.length} characters of column {column.name!r}"
+        raise ConfigError(msg)
+
+
+def _type_of(name: str, columns: Sequence[TableColumn]) -> str:
+    return next((column.type for column in columns if column.name == name), "text")
