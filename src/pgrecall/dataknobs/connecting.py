@@ -9,6 +9,7 @@ from pgrecall.config import MAX_K
 from pgrecall.dataknobs.errors import ExtensionNotInstalled, MissingDependency, TableMissing
 from pgrecall.dataknobs.options import StoreOptions
 from pgrecall.errors import CollectionNotFound, ConfigError, ExtensionMissing, SchemaError
+from pgrecall.scope import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,13 +101,13 @@ class Connecting:
         options = self.options
         try:
             layout = await lay_out(self._client, options)
-            await self._client.get_or_create_collection(layout.config)
+            await self._client.get_or_create_collection(layout.rows.config)
         except CollectionNotFound as error:
             msg = f"table {options.schema}.{options.table_name} does not exist and auto_create_table is disabled"
             raise TableMissing(msg) from error
         except ExtensionMissing as error:
             raise ExtensionNotInstalled(str(error)) from error
-        rows = layout.rows(self._client, options.domain_id)
+        rows = layout.rows
         wanted = options.index() if options.auto_create_index and options.index_type == "hnsw" else None
         if wanted is not None and not _is_served(await rows.indexes(), rows):
             await _build(rows, wanted, replace=False)
@@ -161,7 +162,7 @@ class Connecting:
     async def _records(self, ids: Sequence[str], *include: Extra) -> list[Record | None]:
         """Return the record of each id; through a store of all domains, the first of those that have it."""
         layout = await self._ready()
-        rows = layout.rows(self._client, self.options.domain_id)
+        rows = layout.rows
         if not rows.scope.is_everything or not layout.apart:
             return await rows.get(ids, include=include)
         return await _first_of_each(rows, ids, include)
@@ -175,7 +176,7 @@ class Connecting:
         return self._layout
 
     async def _rows(self) -> AsyncCollection:
-        return (await self._ready()).rows(self._client, self.options.domain_id)
+        return (await self._ready()).rows
 
 
 def _client(options: StoreOptions) -> AsyncClient:
@@ -214,7 +215,7 @@ async def _first_of_each(rows: AsyncCollection, ids: Sequence[str], include: Seq
     while ids:
         page = await rows.list(limit=MAX_K, after=after, filter=wanted, include=include)
         for record in page.records:
-            if record.id not in found or record.domain_id == "default":
+            if record.id not in found or record.domain_id == DEFAULT_DOMAIN:
                 found[str(record.id)] = record
         after = page.next
         if after is None:

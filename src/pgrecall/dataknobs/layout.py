@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.config import Columns
 from pgrecall.errors import ConfigError
+from pgrecall.scope import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,33 +17,25 @@ if TYPE_CHECKING:
     from pgrecall.table import TableColumn
 
 _TIMES: Final = "timestamp with time zone"
-_OWN_DOMAIN: Final = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """How rows lie in the table.
+    """How rows lie in the table, and who may see which of them.
 
     Attributes:
-        config: The table as the engine knows it.
-        id_type: Type of its ids.
+        rows: A handle on the rows of the store: those of its domain, or all of them.
+        target: A handle on where the store puts new rows: into its domain, or the default one.
+        id_type: Type of the ids.
         apart: Whether ids are unique in their domain, and not over all of them.
         most: Most characters of a document's id; `None` for any number.
     """
 
-    config: CollectionConfig
+    rows: AsyncCollection
+    target: AsyncCollection
     id_type: str
     apart: bool
     most: int | None = None
-
-    def rows(self, client: AsyncClient, domain: str | None) -> AsyncCollection:
-        """Return a handle on the rows of a store: those of its domain, or all of them."""
-        handle = client.collection(self.config, domain=_OWN_DOMAIN if domain is None else domain)
-        return handle.all_domains() if domain is None else handle
-
-    def target(self, client: AsyncClient, domain: str | None) -> AsyncCollection:
-        """Return a handle on where a store puts new rows: into its domain, or the default one."""
-        return client.collection(self.config, domain=_OWN_DOMAIN if domain is None else domain)
 
 
 async def lay_out(client: AsyncClient, options: StoreOptions) -> Layout:
@@ -55,11 +47,12 @@ async def lay_out(client: AsyncClient, options: StoreOptions) -> Layout:
     Raises:
         ConfigError: The store's domain is longer than its column takes.
     """
-    columns = replace(Columns(), **options.columns, metadata_types=None, content_hash=None, envelope=None)  # pyright: ignore[reportArgumentType] - all of them are names
+    columns = options.names
     found = {column.name: column for column in await client.describe_table(options.table_name, schema=options.schema)}
     if not found:
         made = options.table(columns)
-        return Layout(config=made, id_type=made.id_type, apart=True)
+        rows, target = _handles(client, made, options.domain_id)
+        return Layout(rows=rows, target=target, id_type=made.id_type, apart=True)
     created = found.get(columns.created_at or "")
     if created is None or created.type != _TIMES:
         # A time without a zone is no point in time; PostgreSQL's default fills it in.
@@ -71,12 +64,21 @@ async def lay_out(client: AsyncClient, options: StoreOptions) -> Layout:
     if not apart and options.domain_id is None:
         columns = replace(columns, domain_id=None)
     document = found.get(columns.document_id or "")
+    rows, target = _handles(client, options.table(columns), options.domain_id)
     return Layout(
-        config=options.table(columns),
+        rows=rows,
+        target=target,
         id_type=_type_of(columns.id, list(found.values())),
         apart=apart,
         most=None if document is None else document.length,
     )
+
+
+def _handles(
+    client: AsyncClient, config: CollectionConfig, domain: str | None
+) -> tuple[AsyncCollection, AsyncCollection]:
+    target = client.collection(config, domain=DEFAULT_DOMAIN if domain is None else domain)
+    return (target.all_domains() if domain is None else target), target
 
 
 def _check_length(domain: str, column: TableColumn) -> None:

@@ -100,7 +100,7 @@ class StoreOptions:
         if self.domain_id is not None:
             Scope.of(self.domain_id)
         # Whatever else is wrong with them is said here, and not when they are first used.
-        _ = self.pool, self.table(Columns()), self.index(), self.searching
+        _ = self.pool, self.table(self.names), self.index(), self.searching
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> StoreOptions:
@@ -124,6 +124,11 @@ class StoreOptions:
     def url(self) -> str | None:
         """Where the database is; `None` leaves it to the engine."""
         return self.connection_string or os.environ.get("DATABASE_URL") or None
+
+    @property
+    def names(self) -> Columns:
+        """The columns; what else the engine can keep in columns has none here."""
+        return Columns(**self.columns, metadata_types=None, content_hash=None, envelope=None)  # pyright: ignore[reportArgumentType] - all of them are names
 
     @property
     def pool(self) -> PoolConfig:

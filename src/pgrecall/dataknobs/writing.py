@@ -73,8 +73,7 @@ class Writing(Connecting):
         records = RecordBatch(
             embeddings=batch, ids=ids, optional=frozenset({"content", "document_id", "chunk_index"}), **columns
         )
-        target = layout.target(self._client, self.options.domain_id)
-        written = await target.upsert(records, batch_size=_ALL)
+        written = await layout.target.upsert(records, batch_size=_ALL)
         return written.ids
 
     async def update_metadata(self, ids: Sequence[str], metadata: Sequence[Mapping[str, Any]]) -> int:
@@ -95,7 +94,7 @@ class Writing(Connecting):
         layout = await self._ready()
         checked(metadata, ids)
         changes = [_change(row_id, entry, layout) for row_id, entry in zip(ids, metadata, strict=True)]
-        return await layout.rows(self._client, self.options.domain_id).amend(changes, merge=False)
+        return await layout.rows.amend(changes, merge=False)
 
     async def update_vectors(
         self, vectors: Vectors, ids: Sequence[str], metadata: Sequence[Mapping[str, Any]] | None = None
@@ -120,7 +119,7 @@ class Writing(Connecting):
         changes = [
             _change(row_id, entry, layout, vector) for row_id, entry, vector in zip(ids, entries, batch, strict=True)
         ]
-        await layout.rows(self._client, self.options.domain_id).amend(changes, merge=False)
+        await layout.rows.amend(changes, merge=False)
         there = await self._records(ids)
         return [row_id for row_id, record in zip(ids, there, strict=True) if record is not None]
 
@@ -173,7 +172,7 @@ def _change(
 ) -> RecordChange:
     if metadata is None:
         return RecordChange(id=row_id, embedding=vector)
-    held, columns = ColumnValues(metadata, layout.most), layout.config.columns
+    held, columns = ColumnValues(metadata, layout.most), layout.rows.config.columns
     return RecordChange(
         id=row_id,
         embedding=vector,
