@@ -9,7 +9,6 @@ from pgrecall.config import MAX_K
 from pgrecall.dataknobs.errors import ExtensionNotInstalled, MissingDependency, TableMissing
 from pgrecall.dataknobs.options import StoreOptions
 from pgrecall.errors import CollectionNotFound, ConfigError, ExtensionMissing, SchemaError
-from pgrecall.scope import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,12 +159,24 @@ class Connecting:
         return await (await self._rows()).wait_for_index(timeout) is not None
 
     async def _records(self, ids: Sequence[str], *include: Extra) -> list[Record | None]:
-        """Return the record of each id; through a store of all domains, the first of those that have it."""
+        """Return the record of each id; where several domains have it, that of the default one, else of the first."""
         layout = await self._ready()
-        rows = layout.rows
-        if not rows.scope.is_everything or not layout.apart:
-            return await rows.get(ids, include=include)
-        return await _first_of_each(rows, ids, include)
+        found = await (layout.target if layout.is_divided else layout.rows).get(ids, include=include)
+        if layout.is_divided:
+            missing = [row_id for row_id, record in zip(ids, found, strict=True) if record is None]
+            others = await _elsewhere(layout.rows, missing, include)
+            found = [record or others.get(row_id) for row_id, record in zip(ids, found, strict=True)]
+        return found
+
+    async def _places(self, ids: Sequence[str]) -> list[tuple[AsyncCollection, list[str]]]:
+        """Return where to find records by their ids: in the default domain, and the rest in all of them."""
+        layout = await self._ready()
+        if not layout.is_divided:
+            return [(layout.rows, list(ids))]
+        found = await layout.target.get(ids)
+        own = [row_id for row_id, record in zip(ids, found, strict=True) if record is not None]
+        rest = [row_id for row_id, record in zip(ids, found, strict=True) if record is None]
+        return [place for place in ((layout.target, own), (layout.rows, rest)) if place[1]]
 
     async def _ready(self) -> Layout:
         if self._layout is None:
@@ -207,17 +218,15 @@ async def _build(rows: AsyncCollection, index: Index, *, replace: bool) -> bool:
     return bool(told)
 
 
-async def _first_of_each(rows: AsyncCollection, ids: Sequence[str], include: Sequence[Extra]) -> list[Record | None]:
-    """Return the record of each id, of whatever domain: the default one before others, and these in their order."""
+async def _elsewhere(rows: AsyncCollection, ids: Sequence[str], include: Sequence[Extra]) -> dict[str, Record]:
+    """Return the records with these ids in whatever domain: of several, the first by domain."""
     found: dict[str, Record] = {}
     after: str | None = None
-    wanted = {"$id": {"$in": list(ids)}}
     while ids:
-        page = await rows.list(limit=MAX_K, after=after, filter=wanted, include=include)
+        page = await rows.list(limit=MAX_K, after=after, filter={"$id": {"$in": list(ids)}}, include=include)
         for record in page.records:
-            if record.id not in found or record.domain_id == DEFAULT_DOMAIN:
-                found[str(record.id)] = record
+            found.setdefault(str(record.id), record)
         after = page.next
         if after is None:
             break
-    return [found.get(row_id) for row_id in ids]
+    return found

@@ -37,6 +37,11 @@ class Layout:
     apart: bool
     most: int | None = None
 
+    @property
+    def is_divided(self) -> bool:
+        """Whether an id by itself can mean several rows."""
+        return self.apart and self.rows.scope.is_everything
+
 
 async def lay_out(client: AsyncClient, options: StoreOptions) -> Layout:
     """Return how the table is laid out, be it there or not.

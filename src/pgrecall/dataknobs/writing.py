@@ -94,7 +94,7 @@ class Writing(Connecting):
         layout = await self._ready()
         checked(metadata, ids)
         changes = [_change(row_id, entry, layout) for row_id, entry in zip(ids, metadata, strict=True)]
-        return await layout.rows.amend(changes, merge=False)
+        return await self._amend(changes)
 
     async def update_vectors(
         self, vectors: Vectors, ids: Sequence[str], metadata: Sequence[Mapping[str, Any]] | None = None
@@ -119,7 +119,7 @@ class Writing(Connecting):
         changes = [
             _change(row_id, entry, layout, vector) for row_id, entry, vector in zip(ids, entries, batch, strict=True)
         ]
-        await layout.rows.amend(changes, merge=False)
+        await self._amend(changes)
         there = await self._records(ids)
         return [row_id for row_id, record in zip(ids, there, strict=True) if record is not None]
 
@@ -160,7 +160,12 @@ class Writing(Connecting):
 
     async def delete_vectors(self, ids: Sequence[str]) -> int:
         """Delete vectors by id, and return how many there were."""
-        return await (await self._rows()).delete(ids)
+        return sum([await rows.delete(part) for rows, part in await self._places(ids)])
+
+    async def _amend(self, changes: Sequence[RecordChange]) -> int:
+        last = {change.id: change for change in changes}
+        places = await self._places(list(last))
+        return sum([await rows.amend([last[row_id] for row_id in part], merge=False) for rows, part in places])
 
     async def clear(self) -> None:
         """Delete all vectors of this store's domain; without a domain, those of the whole table."""
