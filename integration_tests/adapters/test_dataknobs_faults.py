@@ -89,11 +89,11 @@ async def test_vectors_come_back_as_they_were_stored(make):
         await store.search(np.zeros(D))
 
 
-@pytest.mark.parametrize("value", [True, 1.0, None, ["a", "b"], {"x": 1}, "1"])
-async def test_filters_compare_values_of_any_type(make, value):
-    store = make()
-    await store.add_vectors(drawn(2), ids=["a", "b"], metadata=[{"v": value}, {"v": "other"}])
-    assert await store.count({"v": value}) == 1
+async def test_filters_compare_values_of_any_type(make):
+    store, values = make(), [True, 1.0, None, ["a", "b"], {"x": 1}, "1"]
+    await store.add_vectors(drawn(6), metadata=[{"v": value} for value in values])
+    for value in values:
+        assert await store.count({"v": value}) == 1
 
 
 async def test_search_finds_k_through_an_index(make):
