@@ -46,5 +46,9 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(llama_index\..*|langchain_core\..*)"),
     (r"py:.*", r"(bool|bytes|dict|float|frozenset|int|list|memoryview|object|str|tuple|type|None|optional)"),
     (r"py:.*", r"(Base)?Exception|(Connection|Key|Lookup|Permission|Runtime|Timeout|Type|Value)Error"),
+    # Errors of the drop-ins, most of which are called as those of pgrecall.errors are, which have the page.
+    (r"py:exc", r"(ArgError|MismatchedDimension|MissingDependency|CollectionAlreadyExists)"),
+    (r"py:exc", r"(TableMissing|ExtensionNotInstalled)"),
+    (r"py:.*", r"(Metadata|RecordsIn|RecordsOut|Vectors)"),
     (r"py:.*", r"pgrecall\.[a-z_]+\..*"),  # where a room keeps it; public names are documented as pgrecall.X
 ]

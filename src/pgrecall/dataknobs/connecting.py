@@ -69,7 +69,7 @@ class Connecting:
 
     @property
     def metric(self) -> str:
-        """How vectors are compared, as the engine calls it: ``"cosine"``, ``"l2"``, ``"inner_product"`` or ``"l1"``."""
+        """How vectors are compared, in the engine's words, such as ``"cosine"`` or ``"l2"``."""
         return str(self.options.metric)
 
     @property
@@ -79,7 +79,7 @@ class Connecting:
 
     @property
     def id_type(self) -> str:
-        """What ids are: ``"uuid"`` or ``"text"``; before the first use, what was asked for, else text."""
+        """What ids are, ``"uuid"`` or ``"text"``; before the first use, what was asked for, else text."""
         return self._layout.id_type if self._layout is not None else self.options.id_type or "text"
 
     async def initialize(self) -> None:

@@ -53,7 +53,7 @@ class Adapter:
 
     @property
     def exported_dimension(self) -> int | None:
-        """Length of the vectors: what the last step says that makes any."""
+        """Length of the vectors, by the last step that makes any."""
         dimensions = (step.exported_dimension for step in reversed(self.steps))
         return next((dimension for dimension in dimensions if dimension is not None), None)
 
