@@ -216,6 +216,18 @@ async def test_their_table_is_used_where_it_is(make, connection, kind):
     assert await whole.count() == 1
 
 
+async def test_table_without_the_optional_columns_is_used(make, connection):
+    await connection.execute(
+        "CREATE SCHEMA edubot; CREATE TABLE edubot.bare (id text PRIMARY KEY, embedding vector(4), metadata jsonb)"
+    )
+    store = make(table_name="bare")
+    await store.add_vectors(drawn(1), ids=["a"], metadata=[{"source": "a.pdf", "content": "text", "chunk_index": 1}])
+    assert await store.update_metadata(["a"], [{"source": "b.pdf", "content": "new", "chunk_index": 2}]) == 1
+    assert (await store.search(drawn(1)[0]))[0][2] == {"source": "b.pdf", "content": "new", "chunk_index": 2}
+    with pytest.raises(SchemaError, match="no column for domains"):
+        await make(table_name="bare", domain_id="a").count()
+
+
 async def test_domain_that_their_column_cannot_hold_is_refused(make, connection):
     await connection.execute(THEIRS.format(id="TEXT PRIMARY KEY", first="'x'", second="'y'", third="'z'"))
     with pytest.raises(ConfigError, match="100 characters"):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pgrecall.dataknobs.options import StoreOptions
     from pgrecall.table import TableColumn
 
+_OPTIONAL: Final = ("content", "domain_id", "document_id", "chunk_index", "created_at", "metadata")
+"""What a table may lack, if it is not asked for under another name."""
 _TIMES: Final = "timestamp with time zone"
 
 
@@ -58,6 +60,8 @@ async def lay_out(client: AsyncClient, options: StoreOptions) -> Layout:
         made = options.table(columns)
         rows, target = _handles(client, made, options.domain_id)
         return Layout(rows=rows, target=target, id_type=made.id_type, apart=True)
+    absent = [name for name in _OPTIONAL if getattr(columns, name) == name and name not in found]
+    columns = replace(columns, **dict.fromkeys(absent))
     created = found.get(columns.created_at or "")
     if created is None or created.type != _TIMES:
         # A time without a zone is no point in time; PostgreSQL's default fills it in.

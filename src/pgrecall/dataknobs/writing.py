@@ -35,7 +35,7 @@ class Writing(Connecting):
         ids: Sequence[str] | None = None,
         metadata: Sequence[Mapping[str, Any]] | None = None,
     ) -> list[str]:
-        """Write vectors, all of them or none, and return their ids, in their order.
+        """Write vectors, all of them or none (of each 100,000), and return their ids, in their order.
 
         An id that is in this store's domain already is replaced whole. The domain is always the store's own,
         whatever the metadata says. These keys of the metadata are kept in columns of their own too:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from pgrecall.collection import Client as Engine
-from pgrecall.config import CollectionConfig, Columns, check_identifier
+from pgrecall.collection.adopting import THEIRS
+from pgrecall.config import CollectionConfig, check_identifier
 from pgrecall.distance import Distance
 from pgrecall.vecs.collection import Collection
 from pgrecall.vecs.exc import ArgError, CollectionNotFound, MismatchedDimension, translated
@@ -16,17 +18,7 @@ if TYPE_CHECKING:
     from pgrecall.vecs.adapter import Adapter
 
 SCHEMA: Final = "vecs"
-_COLUMNS: Final = Columns(
-    embedding="vec",
-    domain_id=None,
-    document_id=None,
-    chunk_index=None,
-    content=None,
-    metadata_types=None,
-    created_at=None,
-    content_hash=None,
-    envelope=None,
-)
+_COLUMNS: Final = replace(THEIRS, embedding="vec", content=None)
 
 
 def create_client(connection_string: str | None = None) -> Client:
