@@ -16,6 +16,7 @@ from pgrecall.errors import PGRecallError
 from pgrecall.fusion import Convex, Fusion, ReciprocalRank, Union
 from pgrecall.hybrid import HybridOptions, KeywordOptions
 from pgrecall.keyword_plan import KeywordPlan
+from pgrecall.layout import HashPartitions
 from pgrecall.plan import Access, Plan
 from pgrecall.planner.recommend import IndexRecommendation, recommend_index
 from pgrecall.promoted import FieldType, PromotedField
@@ -83,6 +84,7 @@ __all__ = [
     "FieldType",
     "Fusion",
     "Group",
+    "HashPartitions",
     "HybridOptions",
     "IVFFlat",
     "IndexProgress",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pgrecall.columns import Columns, check_identifier
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
+from pgrecall.layout import HashPartitions
 from pgrecall.plan import Access
 from pgrecall.promoted import parse_fields
 from pgrecall.text_search import TextSearch
@@ -140,6 +141,8 @@ class CollectionConfig:
         model: The model whose embeddings are searched and written, where the collection has those of several, as
             `AsyncCollection.reembed` makes them. `None` for those that the collection was made with.
         setup: ``"create"`` makes what is missing; ``"validate"`` only checks, and never changes anything.
+        layout: `HashPartitions` makes a table with partitions by domain; `None` takes what the table has, and
+            makes one without.
     """
 
     name: str
@@ -156,6 +159,7 @@ class CollectionConfig:
     min_rows_for_index: int = 10_000
     model: str | None = None
     setup: Literal["create", "validate"] = "create"
+    layout: HashPartitions | None = None
 
     def __post_init__(self) -> None:
         check_identifier(self.name, "collection name")
@@ -177,6 +181,7 @@ class CollectionConfig:
         if self.columns.newest_by is not None and self.setup == "create":
             msg = "Columns.newest_by is for a table that is there and stays as it is: pass setup='validate' with it"
             raise ConfigError(msg)
+        self._check_layout()
         if self.promoted and self.columns.metadata is None:
             msg = "fields are promoted from the metadata, for which columns maps no column"
             raise ConfigError(msg)
@@ -188,6 +193,22 @@ class CollectionConfig:
         taken = {field.column for field in self.promoted} & names
         if taken:
             msg = f"fields cannot be called {sorted(taken)}: the table has columns of these names"
+            raise ConfigError(msg)
+
+    def _check_layout(self) -> None:
+        if self.layout is None:
+            return
+        if not isinstance(self.layout, HashPartitions):  # pyright: ignore[reportUnnecessaryIsInstance] - of callers
+            msg = f"layout must be HashPartitions(count=…) or None, not {self.layout!r}"
+            raise ConfigError(msg)
+        if self.columns.domain_id is None:
+            msg = "partitions are by domain, for which columns maps no column"
+            raise ConfigError(msg)
+        if self.fields:
+            msg = "a table with partitions has no promoted fields: pass fields or layout, not both"
+            raise ConfigError(msg)
+        if isinstance(self.index, IVFFlat):
+            msg = "partitions are indexed by HNSW only: an IVFFlat index would need other lists in each"
             raise ConfigError(msg)
 
     @property

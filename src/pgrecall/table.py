@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pgrecall.columns import Columns
     from pgrecall.distance import Distance
     from pgrecall.filters import Equals, Field
+    from pgrecall.layout import HashPartitions
     from pgrecall.promoted import PromotedField
     from pgrecall.scope import Scope
 
@@ -198,6 +199,7 @@ class Table:
         pages: Pages of the table when it was last analysed.
         all_visible: Share of the pages that an index-only scan need not look into.
         partitioned: Whether rows are in partitions, or in tables that inherit from this one.
+        layout: The partitions by domain that it has, if it has such.
         tuned: ``ef_search`` or ``probes`` that `tune` has stored, by access method.
         domain_type: SQL type of the domain's column: text, character varying or uuid.
         metadata_type: SQL type of the metadata's column: jsonb or json.
@@ -229,6 +231,7 @@ class Table:
     pages: int = 0
     all_visible: float = 0.0
     partitioned: bool = False
+    layout: HashPartitions | None = None
     tuned: tuple[tuple[str, int], ...] = ()
     domain_type: str = "text"
     metadata_type: str = "jsonb"

@@ -55,7 +55,7 @@ async def alter_quickly(session: Session, table: Table, statements: Sequence[Sta
     try:
         await retrying(work)
     except asyncpg.InsufficientPrivilegeError as error:
-        msg = f"role {session.server.user!r} may not add columns to {table.qualified_name}: only its owner may"
+        msg = f"role {session.server.user!r} may not change {table.qualified_name}: only its owner may"
         raise PermissionDenied(msg) from error
 
 

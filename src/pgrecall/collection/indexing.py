@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pgrecall.build import BuildOptions
 from pgrecall.collection.building import FOREVER, Builder, alone, remove_leftovers, require_direct
+from pgrecall.collection.deriving import alter_quickly
 from pgrecall.collection.field_indexes import (
     build_covering,
     build_partial,
@@ -16,6 +17,7 @@ from pgrecall.collection.field_indexes import (
     measure_correlation,
     wanted_values,
 )
+from pgrecall.collection.partition_indexes import build_in_partitions, drop_loose, is_same
 from pgrecall.config import HNSW, Index, IVFFlat
 from pgrecall.distance import VectorType
 from pgrecall.errors import CollectionNotFound, ConfigError, SchemaError
@@ -106,6 +108,7 @@ async def drop_index(handle: Handle) -> list[str]:
         require_direct(session)
         async with alone(session, table):
             table = await current(handle, session)
+            await drop_loose(session, handle.config, table)
             return await _drop(session, table, [index for index in table.indexes if index.distance is table.distance])
 
     try:
@@ -124,16 +127,19 @@ async def _build(build: Builder, index: Index, quantized: VectorType | None, *, 
     lists = await _lists(session, handle.config, table, index)
     if not replace:
         for old in present:
-            if _is(old, index, lists, quantized):
+            if is_same(old, index, lists, quantized):
                 return old
         if present:
             msg = (
                 f"{table.qualified_name} has the index {present[0].name}; pass replace=True to put another in its place"
             )
             raise SchemaError(msg)
-    statement = ddl.create_vector_index(table, index, session.dialect, lists=lists, quantized=quantized)
-    what = f"{type(index).__name__} on {table.qualified_name}"
-    name = await build(statement, what, index=_with_lists(index, lists), vector_type=quantized)
+    if table.layout is not None:
+        name = await build_in_partitions(build, index, quantized)
+    else:
+        statement = ddl.create_vector_index(table, index, session.dialect, lists=lists, quantized=quantized)
+        what = f"{type(index).__name__} on {table.qualified_name}"
+        name = await build(statement, what, index=_with_lists(index, lists), vector_type=quantized)
     # Those of single values are built anew, with the same parameters.
     await _drop(session, table, [*present, *(table.partial_indexes() if present else ())])
     if present and table.tuned:
@@ -179,7 +185,11 @@ async def current(handle: Handle, session: Session) -> Table:
 
 async def _drop(session: Session, table: Table, indexes: list[VectorIndex]) -> list[str]:
     for index in indexes:
-        await session.execute(ddl.drop_index(table.schema, index.name), timeout=FOREVER)
+        if table.layout is not None:
+            dropping = ddl.drop_index(table.schema, index.name, concurrently=False)
+            await alter_quickly(session, table, [dropping])
+        else:
+            await session.execute(ddl.drop_index(table.schema, index.name), timeout=FOREVER)
     return [index.name for index in indexes]
 
 
@@ -203,17 +213,6 @@ def like(index: VectorIndex) -> Index:
     """Return kind and parameters of an index that there is."""
     options = {name: int(value) for name, value in index.options}
     return IVFFlat() if index.method == "ivfflat" else HNSW(**options)  # pyright: ignore[reportArgumentType]
-
-
-def _is(index: VectorIndex, wanted: Index, lists: int, quantized: VectorType | None) -> bool:
-    """Whether *index* is what would be built for *wanted*."""
-    options = dict(index.options)
-    if isinstance(wanted, HNSW):
-        built = int(options.get("m", "16")), int(options.get("ef_construction", "64"))
-        same = index.method == "hnsw" and built == (wanted.m, wanted.ef_construction)
-        return same and index.quantized is quantized
-    # Without a number of its own, any IVFFlat index is what was asked for, also after the table has grown.
-    return index.method == "ivfflat" and (wanted.lists is None or index.lists == lists)
 
 
 def _quantized(table: Table, index: Index) -> VectorType | None:

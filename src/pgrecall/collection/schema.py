@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ from pgrecall.errors import (
 from pgrecall.postgres import catalog
 from pgrecall.postgres.failures import CANNOT_INSTALL
 from pgrecall.sql import ddl
+from pgrecall.sql.partitions import create_partitions
 from pgrecall.table import Table
 
 if TYPE_CHECKING:
@@ -111,6 +113,10 @@ async def _create(session: Session, config: CollectionConfig, dimensions: int) -
                 await session.execute(ddl.create_schema(config.schema))
             for statement in ddl.create_table(config, dimensions, session.dialect):
                 await session.execute(statement)
+            if config.layout is not None:
+                token = uuid.uuid4().hex[:16]
+                for statement in create_partitions(config, config.layout, token, ddl.STORAGE):
+                    await session.execute(statement)
             table = await catalog.read_table(session, config)
             if table is not None and (config.fields or config.words):
                 await promote_new(session, table, config)

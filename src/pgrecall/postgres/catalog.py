@@ -23,10 +23,17 @@ if TYPE_CHECKING:
 _TABLE: Final = """
 SELECT jsonb_build_object(
   'comment', obj_description(c.oid, 'pg_class'),
-  'rows', c.reltuples,
+  'rows', CASE WHEN c.relkind <> 'p' THEN c.reltuples ELSE coalesce((
+      -- Autovacuum counts partitions, and never the table that they are parts of.
+      SELECT CASE WHEN max(r.reltuples) < 0 THEN -1 ELSE sum(greatest(r.reltuples, 0)) END
+      FROM pg_partition_tree(c.oid) d JOIN pg_class r ON r.oid = d.relid WHERE d.isleaf), -1) END,
   'pages', c.relpages,
   'visible', c.relallvisible,
   'partitioned', c.relkind = 'p' OR c.relhassubclass,
+  'partitions', (SELECT jsonb_build_object('strategy', p.partstrat, 'column', a.attname, 'keys', p.partnatts,
+      'count', (SELECT count(*) FROM pg_inherits h WHERE h.inhparent = c.oid))
+    FROM pg_partitioned_table p LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
+    WHERE p.partrelid = c.oid),
   'readable', has_table_privilege(c.oid, 'SELECT'),
   'writable', has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
               AND has_table_privilege(c.oid, 'DELETE'),
@@ -46,7 +53,9 @@ SELECT jsonb_build_object(
   'indexes', (SELECT jsonb_agg(jsonb_build_object(
       'name', x.relname, 'method', m.amname, 'class', o.opcname,
       'class_schema', o.opcnamespace::regnamespace::text, 'valid', i.indisvalid AND i.indisready,
-      'options', x.reloptions, 'size', pg_relation_size(x.oid), 'rows', x.reltuples,
+      'options', x.reloptions, 'size', coalesce((
+        SELECT sum(pg_relation_size(d.relid))::bigint FROM pg_partition_tree(x.oid) d), pg_relation_size(x.oid)),
+      'rows', x.reltuples,
       'expression', pg_get_indexdef(i.indexrelid, 1, false), 'condition', pg_get_expr(i.indpred, i.indrelid),
       'keys', i.indnkeyatts, 'expressions', i.indexprs IS NOT NULL,
       'columns', (SELECT jsonb_agg(a.attname ORDER BY k.position) FROM unnest(i.indkey::int2[])
@@ -92,8 +101,11 @@ WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.
 ORDER BY c.relname
 """
 _SIZES: Final = """
-SELECT pg_table_size(c.oid), pg_indexes_size(c.oid)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
+SELECT coalesce(parts.rows, pg_table_size(c.oid)), coalesce(parts.indexes, pg_indexes_size(c.oid))
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (
+  SELECT sum(pg_table_size(relid))::bigint AS rows, sum(pg_indexes_size(relid))::bigint AS indexes
+  FROM pg_partition_tree(c.oid)) parts
+WHERE n.nspname = $1 AND c.relname = $2
 """
 _SETTINGS: Final = """
 SELECT obj_description(c.oid, 'pg_class'), pg_has_role(c.relowner, 'USAGE')
@@ -113,6 +125,17 @@ WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
 """
 _EXTENSION_SCHEMA: Final = """
 SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = $1
+"""
+# Only the tables directly below, which have the rows: whose partitions have partitions is not ours to index.
+_PARTITIONS: Final = """
+SELECT n.nspname, c.relname FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE h.inhparent = to_regclass(format('%I.%I', $1::text, $2::text)) AND c.relkind = 'r'
+ORDER BY c.relname
+"""
+_ATTACHED: Final = """
+SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+WHERE i.indrelid = to_regclass(format('%I.%I', $1::text, $2::text)) AND x.relispartition
 """
 _BLOCKS: Final = """
 SELECT pg_relation_size(c.oid) / current_setting('block_size')::int FROM pg_class c
@@ -200,6 +223,16 @@ async def notes_of(session: Session, schema: str, name: str) -> dict[str, dict[s
 async def longest_id(session: Session, table: Table) -> int:
     """Return the bytes of the longest id; 0 where there is none."""
     return await session.fetch_value(longest_ids(table)) or 0
+
+
+async def partitions(session: Session, table: Table) -> list[tuple[str, str]]:
+    """Return schema and name of each partition of a table."""
+    return [(row[0], row[1]) for row in await session.fetch(Statement(_PARTITIONS, (table.schema, table.name)))]
+
+
+async def attached_indexes(session: Session, table: Table) -> set[str]:
+    """Return the names of the indexes of a partition that are parts of an index of the whole table."""
+    return {row[0] for row in await session.fetch(Statement(_ATTACHED, (table.schema, table.name)))}
 
 
 async def extension_schema(session: Session, extension: str) -> str | None:

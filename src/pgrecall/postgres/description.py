@@ -11,6 +11,7 @@ from pgrecall.config import CODE_COLUMN, ORIGINAL_MODEL, CollectionConfig
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import DimensionMismatch, SchemaError
 from pgrecall.filters import Key
+from pgrecall.layout import MAX_PARTITIONS, HashPartitions
 from pgrecall.postgres import model_notes
 from pgrecall.postgres.lexemes import text_column
 from pgrecall.postgres.printed import QUANTIZED, condition_of, unquoted
@@ -99,6 +100,7 @@ class Description:
             pages=self._facts["pages"],
             all_visible=min(1.0, self._facts["visible"] / max(self._facts["pages"], 1)),
             partitioned=self._facts["partitioned"],
+            layout=self._layout(columns.domain_id),
             tuned=tuple((name, self._settings[name]) for name in _TUNABLE if name in self._settings),
             domain_type=self._type_of(columns.domain_id, "text"),
             metadata_type=self._type_of(columns.metadata, "jsonb"),
@@ -107,6 +109,21 @@ class Description:
             sized=self._columns[columns.embedding]["modifier"] > 0,
             text=text_column(self._config, self._facts, columns.content),
         )
+
+    def _layout(self, domain: str | None) -> HashPartitions | None:
+        """Return the partitions by domain, as the catalog has them; they must be those that are asked for."""
+        facts, asked = self._facts["partitions"], self._config.layout
+        made = None
+        if facts is not None and (facts["strategy"], facts["keys"], facts["column"]) == ("h", 1, domain):
+            # Of theirs there may be one partition, or thousands.
+            made = HashPartitions(count=facts["count"]) if 2 <= facts["count"] <= MAX_PARTITIONS else None  # noqa: PLR2004
+        if asked is not None and asked != made:
+            msg = (
+                f"layout={asked} was asked for, but {self._config.schema}.{self._config.name} has "
+                f"{made or 'no such partitions'}; copy_to() a collection that is made with it"
+            )
+            raise SchemaError(msg)
+        return made
 
     def _type_of(self, column: str | None, absent: str) -> str:
         return absent if column is None else self._columns[column]["sql"]

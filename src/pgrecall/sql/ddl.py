@@ -9,6 +9,7 @@ from pgrecall.config import HNSW, CollectionConfig, Index
 from pgrecall.promoted import CONTENT
 from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Literal, Statement
 from pgrecall.sql.fields import literal_condition
+from pgrecall.sql.partitions import partition_by
 from pgrecall.sql.quantized import indexed_expression, indexed_operator
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ COMMENT_PREFIX: Final = "pgrecall "
 # One key for all setup in a database: it takes milliseconds, and CREATE SCHEMA and CREATE EXTENSION
 # clash between tables too. The number is "pgrecall" in ASCII.
 SETUP_LOCK: Final = 0x7067726563616C6C
+
+# Of the table that has the rows: one with partitions has none.
+STORAGE: Final = SQL(
+    "toast_tuple_target = 8160, fillfactor = 90, "
+    "autovacuum_vacuum_scale_factor = 0.1, autovacuum_analyze_scale_factor = 0.05"
+)
 
 _COLUMN_TYPES: Final[Mapping[str, LiteralString]] = {
     "domain_id": """text COLLATE "C" NOT NULL DEFAULT 'default'""",
@@ -68,10 +75,11 @@ def create_table(config: CollectionConfig, dimensions: int, dialect: Dialect) ->
     statements: list[Composable] = [
         # toast_tuple_target with MAIN keeps embedding and metadata in the row: reading either from TOAST
         # makes exact scans and filters several times slower.
-        SQL(
-            "CREATE TABLE {table} ({columns}) WITH (toast_tuple_target = 8160, fillfactor = 90, "
-            "autovacuum_vacuum_scale_factor = 0.1, autovacuum_analyze_scale_factor = 0.05)"
-        ).format(table=table, columns=SQL(", ").join([*columns, primary])),
+        SQL("CREATE TABLE {table} ({columns}){rest}").format(
+            table=table,
+            columns=SQL(", ").join([*columns, primary]),
+            rest=SQL(" WITH ({storage})").format(storage=STORAGE) if config.layout is None else partition_by(config),
+        ),
         SQL("ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE MAIN").format(
             table=table, column=Identifier(names.embedding)
         ),
@@ -133,6 +141,9 @@ def create_vector_index(
 ) -> Statement:
     """Return the statement that builds a vector index without blocking writers; PostgreSQL names it.
 
+    Of a table that was made with partitions it is to be called once each of these has such an index: then nothing
+    is built, and these become parts of the new one. No index of such a table can be made concurrently.
+
     Args:
         table: The table.
         index: Kind and parameters.
@@ -152,11 +163,9 @@ def create_vector_index(
     if condition is not None:
         predicate = SQL("WHERE {condition}").format(condition=literal_condition(table, condition))
     return (
-        SQL(
-            "CREATE INDEX CONCURRENTLY ON {table} USING {method} ({expression} {operator_class}) "
-            "WITH ({options}) {predicate}"
-        )
+        SQL("CREATE INDEX {how} ON {table} USING {method} ({expression} {operator_class}) WITH ({options}) {predicate}")
         .format(
+            how=SQL("CONCURRENTLY" if table.layout is None else ""),
             table=Identifier(table.schema, table.name),
             method=method,
             expression=indexed_expression(table, quantized, Identifier(table.columns.embedding), dialect),
@@ -182,9 +191,16 @@ def create_trigram_index(table: Table, trigram_schema: str) -> Statement:
     )
 
 
-def drop_index(schema: str, name: str) -> Statement:
-    """Return the statement that drops an index without blocking readers or writers."""
-    return SQL("DROP INDEX CONCURRENTLY IF EXISTS {name}").format(name=Identifier(schema, name)).compile()
+def drop_index(schema: str, name: str, *, concurrently: bool = True) -> Statement:
+    """Return the statement that drops an index without blocking readers or writers.
+
+    Args:
+        schema: Schema of the table.
+        name: Name of the index.
+        concurrently: `False` for an index of a table with partitions, which knows no other way.
+    """
+    how = SQL("CONCURRENTLY" if concurrently else "")
+    return SQL("DROP INDEX {how} IF EXISTS {name}").format(how=how, name=Identifier(schema, name)).compile()
 
 
 def analyze(table: Table) -> Statement:

@@ -154,6 +154,7 @@ class _Shape:
         self._dialect = selection.dialect
         self._name = Identifier(self._table.schema, self._table.name)
         self._conditions = conditions(selection)
+        self._scoped = selection.scope.domain is not None
         self._columns = projection(selection, extras)
         self._embedding = Identifier(self._table.columns.embedding)
         self._query = query
@@ -211,6 +212,9 @@ class _Shape:
             # All in one, since PostgreSQL takes each for one that half of the rows pass.
             every = SQL(" AND ").join(self._conditions)
             parts.append(SQL("COALESCE({every}, false)").format(every=every))
+            if table.layout is not None and self._scoped:
+                # Plain, so that PostgreSQL reads one partition only.
+                parts.append(self._conditions[0])
         if plan.condition is not None:
             parts.append(literal_condition(table, plan.condition))
         operator = indexed_operator(table, plan.quantized)[0]

@@ -1,0 +1,29 @@
+"""How the rows of a collection are laid out in PostgreSQL: in one table, or in partitions by domain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pgrecall.errors import ConfigError
+
+# Planning a search over all domains takes longer with every partition.
+MAX_PARTITIONS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashPartitions:
+    """Partitions among which the domains are dealt out by a hash of their names.
+
+    A domain's rows are all in one partition, and a search inside it reads no other.
+
+    Attributes:
+        count: Number of partitions, 2 to 1,000; it stays what it was when the table was made.
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.count, bool) or not isinstance(self.count, int) or not 2 <= self.count <= MAX_PARTITIONS:  # noqa: PLR2004 - one partition is none
+            msg = f"count must be a whole number from 2 to {MAX_PARTITIONS}, not {self.count!r}"
+            raise ConfigError(msg)
