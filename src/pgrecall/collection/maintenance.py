@@ -209,7 +209,8 @@ async def _facts(session: Session, table: Table) -> Facts:
         figures=await statistics.figures(session, table),
         broken=tuple(await statistics.broken_indexes(session, table)),
         indexes=tuple(index for index in table.indexes if index.valid),
-        buffers=limits.buffers if prewarms else 0,
+        # An index of a table with partitions has no pages of its own that could be read.
+        buffers=limits.buffers if prewarms and not table.partitioned else 0,
     )
 
 
