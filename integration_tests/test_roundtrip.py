@@ -90,20 +90,22 @@ def test_a_collection_with_a_long_name_can_be_indexed_again_and_again(blocking_c
 
 
 @examples(15)
-@given(names=st.lists(COLUMNS, min_size=11, max_size=11, unique=True))
+@given(names=st.lists(COLUMNS, min_size=12, max_size=12, unique=True))
 def test_any_names_of_columns_will_do(blocking_client, names):
     logical = Columns().mapping()
     columns = Columns(**dict(zip(logical, names, strict=True)))
-    docs = blocking_client.get_or_create_collection(CollectionConfig(name="docs", columns=columns, dimensions=2))
+    config = CollectionConfig(name="docs", columns=columns, dimensions=2, sparse_dimensions=3)
+    docs = blocking_client.get_or_create_collection(config)
     verbs(docs)
     blocking_client.delete_collection("docs")
 
 
-@pytest.mark.parametrize("shift", range(1, 11))
+@pytest.mark.parametrize("shift", range(1, 12))
 def test_columns_may_have_each_others_names(blocking_client, shift):
     logical = list(Columns().mapping())
     columns = Columns(**dict(zip(logical, logical[shift:] + logical[:shift], strict=True)))
-    verbs(blocking_client.get_or_create_collection(CollectionConfig(name="docs", columns=columns, dimensions=2)))
+    config = CollectionConfig(name="docs", columns=columns, dimensions=2, sparse_dimensions=3)
+    verbs(blocking_client.get_or_create_collection(config))
 
 
 @examples(60)

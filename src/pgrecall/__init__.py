@@ -23,7 +23,7 @@ from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.records import Facet, Group, Match, Page, Record, RecordBatch, RecordChange, Scores, UpsertResult
 from pgrecall.reranking import Rerank
 from pgrecall.scope import Scope
-from pgrecall.table import Server, TableColumn, TextColumn, VectorIndex
+from pgrecall.table import Server, SparseColumn, TableColumn, TextColumn, VectorIndex
 from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ __all__ = [
     "Server",
     "SourceDocument",
     "SourceDocumentPage",
+    "SparseColumn",
     "TableColumn",
     "TextColumn",
     "TextSearch",

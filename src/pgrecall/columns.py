@@ -61,6 +61,7 @@ class Columns:
     created_at: str | None = "created_at"
     content_hash: str | None = "content_hash"
     envelope: str | None = "envelope"
+    sparse_embedding: str | None = "sparse_embedding"
     metadata_columns: tuple[str, ...] = ()
     document_key: str | None = None
     no_document: str | None = None

@@ -23,6 +23,8 @@ MAX_K: Final = 10_000
 _MAX_MODEL: Final = 200
 CODE_COLUMN: Final = "embedding_code"
 """Name of the column for the embeddings' codes, which tables with promoted fields have; see `codes`."""
+MAX_SPARSE_DIMENSIONS: Final = 1_000_000_000
+"""The most that a column of sparse embeddings can have."""
 
 
 ORIGINAL_MODEL: Final = "original"
@@ -134,6 +136,9 @@ class CollectionConfig:
         text_search: That the content can be searched by its words, and in which language it is:
             ``"english"``, or a `TextSearch`. A table that is made has the column for it from the start;
             `AsyncCollection.add_text_search` adds it later.
+        sparse_dimensions: That records can have a sparse embedding too, and how many dimensions those have: the
+            size of the encoder's vocabulary, up to 1,000,000,000. Needs pgvector 0.7. A table that is made has
+            the column for it from the start; `AsyncCollection.add_sparse_embeddings` adds it later.
         index: The vector index that is built by itself, in the background, once there are
             *min_rows_for_index* rows: ``"auto"`` for HNSW, or kind and parameters. `None` builds none
             before `AsyncCollection.create_index` is called.
@@ -155,6 +160,7 @@ class CollectionConfig:
     columns: Columns = field(default_factory=Columns)
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     text_search: TextSearch | str | None = None
+    sparse_dimensions: int | None = None
     index: Literal["auto"] | Index | None = None
     min_rows_for_index: int = 10_000
     model: str | None = None
@@ -171,6 +177,7 @@ class CollectionConfig:
             self.new_distance.check_type(self.new_vector_type)
         if self.dimensions is not None:
             check_range(self.dimensions, "dimensions", 1, self.new_vector_type.max_dimensions)
+        self._check_sparse()
         check_choice(self.id_type, "id_type", ("text", "uuid"))
         if self.model is not None:
             check_model(self.model)
@@ -215,6 +222,14 @@ class CollectionConfig:
     def words(self) -> TextSearch | None:
         """How the content is searched by its words, as it is understood."""
         return TextSearch.of(self.text_search)
+
+    def _check_sparse(self) -> None:
+        if self.sparse_dimensions is None:
+            return
+        check_range(self.sparse_dimensions, "sparse_dimensions", 1, MAX_SPARSE_DIMENSIONS)
+        if self.columns.sparse_embedding is None:
+            msg = "sparse_dimensions is of the sparse embeddings, for which columns maps no column"
+            raise ConfigError(msg)
 
     def _check_words(self, words: TextSearch) -> None:
         column = check_identifier(words.column, "the column of text_search")

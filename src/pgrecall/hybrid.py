@@ -11,6 +11,7 @@ from pgrecall.fusion import Convex, Fusion
 from pgrecall.text_search import TextSearch, configuration
 
 if TYPE_CHECKING:
+    from pgrecall.records import SparseEmbedding
     from pgrecall.reranking import Rerank
 
 
@@ -59,6 +60,9 @@ class HybridOptions:
             `Union`.
         dense_k: How many records the embedding finds, of which the best are kept; never fewer than k.
         keyword_k: How many records the words find, likewise.
+        sparse: The query's sparse embedding, where those are to be fused too: index, from 0, to weight, or
+            indices and weights. Kept as a mapping.
+        sparse_k: How many records it finds, likewise.
         words: How the words are searched for; unless told otherwise as those of a question, without syntax.
         search: Overrides of the planner for the search by embedding.
         score_threshold: Records with a lower score are left out.
@@ -68,6 +72,8 @@ class HybridOptions:
     fusion: Fusion = field(default_factory=Convex)
     dense_k: int = 50
     keyword_k: int = 50
+    sparse: SparseEmbedding | None = field(default=None, hash=False)
+    sparse_k: int = 50
     words: KeywordOptions = QUESTION
     search: SearchOptions = field(default_factory=SearchOptions)
     score_threshold: float | None = None
@@ -76,9 +82,22 @@ class HybridOptions:
     def __post_init__(self) -> None:
         check_range(self.dense_k, "dense_k", 1, MAX_K)
         check_range(self.keyword_k, "keyword_k", 1, MAX_K)
+        check_range(self.sparse_k, "sparse_k", 1, MAX_K)
+        if self.sparse is not None:
+            object.__setattr__(self, "sparse", _checked(self.sparse))
         if not callable(getattr(self.fusion, "fuse", None)):
             msg = f"fusion must be Convex(), ReciprocalRank() or Union(), not {self.fusion!r}"
             raise ConfigError(msg)
         if self.words.rerank is not None:
             msg = "pass rerank to HybridOptions itself: what both find together is ordered anew"
             raise ConfigError(msg)
+
+
+def _checked(weights: SparseEmbedding) -> SparseEmbedding:
+    from pgrecall import sparse  # needs NumPy, which settings by themselves do not load
+
+    try:
+        return sparse.checked(weights)
+    except ValueError as error:
+        msg = f"sparse {error}"
+        raise ConfigError(msg) from None

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Extra = Literal["embedding", "envelope"]
-"""What is read only where it is asked for: the embedding, and what an adapter stored with the record."""
+Extra = Literal["embedding", "envelope", "sparse_embedding"]
+"""What is read only where it is asked for: the embeddings, and what an adapter stored with the record."""
 
-WordExtra = Literal["embedding", "envelope", "highlights"]
+WordExtra = Literal["embedding", "envelope", "sparse_embedding", "highlights"]
 """What a search by words can return too: also the places in the content that match."""
 
 Example: TypeAlias = "str | Embedding"
@@ -25,6 +25,9 @@ Example: TypeAlias = "str | Embedding"
 
 Embedding: TypeAlias = "Sequence[float] | NDArray[Any]"
 """One embedding, shape ``(d,)``: a list of numbers or an array (of 0 and 1 for a bit column)."""
+
+SparseEmbedding: TypeAlias = "Mapping[int, float] | tuple[Sequence[int] | NDArray[Any], Sequence[float] | NDArray[Any]]"
+"""One sparse embedding: index, from 0, to weight; or a pair, the indices and the weights. The rest is zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +45,9 @@ class Record:
             a handle of all domains, where it says into which one the record goes.
         created_at: Time of the first write; the server's clock unless given. Later writes leave it as it is.
         envelope: What an adapter needs to rebuild its own object; neither filtered nor searched.
+        sparse_embedding: Index, from 0, to weight, or indices and weights; at most 16,000 weights that are not
+            zero, and 1,000 where the column is indexed. Read back as a mapping, in single precision and without
+            zeros, and only where it was asked for.
     """
 
     id: str | None = None
@@ -53,6 +59,7 @@ class Record:
     domain_id: str | None = None
     created_at: datetime | None = None
     envelope: Mapping[str, Any] | None = None
+    sparse_embedding: SparseEmbedding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,6 +85,7 @@ class RecordBatch:
     domain_ids: Sequence[str | None] | None = None
     created_ats: Sequence[datetime | None] | None = None
     envelopes: Sequence[Mapping[str, Any] | None] | None = None
+    sparse_embeddings: Sequence[SparseEmbedding | None] | None = None
     optional: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -128,6 +136,7 @@ class RecordBatch:
             domain_ids=[r.domain_id for r in records],
             created_ats=[r.created_at for r in records],
             envelopes=[r.envelope for r in records],
+            sparse_embeddings=[r.sparse_embedding for r in records],
         )
 
 
@@ -157,6 +166,7 @@ class RecordChange:
         metadata: What to merge into its metadata, or to put in its place; see `AsyncCollection.amend`.
         document_id: The document that it is a chunk of.
         chunk_index: Its position there.
+        sparse_embedding: Index, from 0, to weight, or indices and weights.
     """
 
     id: str
@@ -165,6 +175,7 @@ class RecordChange:
     metadata: Mapping[str, Any] | None = None
     document_id: str | None = None
     chunk_index: int | None = None
+    sparse_embedding: SparseEmbedding | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -185,6 +196,7 @@ class Match:
         scores: What the score is made of, after a search by words.
         highlights: Pieces of the content in which what matches is between ``<b>`` and ``</b>``, only where
             they were asked for. The rest is as it was stored: escape it before showing it as HTML.
+        sparse_embedding: Index, from 0, to weight, only where it was asked for.
     """
 
     id: str
@@ -199,6 +211,7 @@ class Match:
     envelope: dict[str, Any] | None = None
     scores: Scores | None = None
     highlights: tuple[str, ...] | None = None
+    sparse_embedding: dict[int, float] | None = None
 
     @property
     def relevance(self) -> float:

@@ -54,7 +54,7 @@ class Server:
 
     @property
     def has_halfvec(self) -> bool:
-        """Whether pgvector knows halfvec, and operators on bit (0.7 and later)."""
+        """Whether pgvector knows halfvec, sparsevec, and operators on bit (0.7 and later)."""
         return self.vector_version is not None and self.vector_version >= (0, 7)
 
 
@@ -133,6 +133,23 @@ class TextColumn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SparseColumn:
+    """The column with the sparse embeddings.
+
+    Attributes:
+        column: Its name.
+        dimensions: Indices in it are below this.
+        index: The index that searches by inner product use; `None` where there is none.
+        limited: Whether some HNSW index is on it, finished or not, which takes no more than 1,000 weights.
+    """
+
+    column: str
+    dimensions: int
+    index: VectorIndex | None = None
+    limited: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableColumn:
     """A column of any table, as the catalog describes it.
 
@@ -207,6 +224,7 @@ class Table:
         metadata_columns: Keys of the metadata that have a column of their own.
         sized: Whether the embedding's column says how many dimensions there are.
         text: The column with the content's lexemes; `None` where there is none.
+        sparse: The column with the sparse embeddings; `None` where there is none.
     """
 
     schema: str
@@ -239,6 +257,7 @@ class Table:
     metadata_columns: tuple[MetadataColumn, ...] = ()
     sized: bool = True
     text: TextColumn | None = None
+    sparse: SparseColumn | None = None
 
     @property
     def qualified_name(self) -> str:
@@ -289,7 +308,7 @@ class Table:
         """Whether rows that were checked and encoded for this table fit *other* too."""
         return all(
             getattr(self, name) == getattr(other, name)
-            for name in ("columns", "id_type", "vector_type", "dimensions", "distance", "code")
+            for name in ("columns", "id_type", "vector_type", "dimensions", "distance", "code", "sparse")
         ) and (self.domain_type, self.metadata_columns) == (other.domain_type, other.metadata_columns)
 
     def field(self, field: Field) -> PromotedField | None:
@@ -300,6 +319,11 @@ class Table:
     def serving_indexes(self) -> tuple[VectorIndex, ...]:
         """The indexes that a search by this table's distance can use."""
         return tuple(index for index in self.indexes if index.valid and index.distance is self.distance)
+
+    @property
+    def sparse_indexes(self) -> tuple[VectorIndex, ...]:
+        """The index on the sparse embeddings that a search can use, if there is one."""
+        return () if self.sparse is None or self.sparse.index is None else (self.sparse.index,)
 
     def usable_index(self) -> VectorIndex | None:
         """Return the index of all rows that a search can use: HNSW before IVFFlat, finer before coarser."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from pgrecall.collection import automatic, copying, indexing, maintenance, promoting, text_columns
+from pgrecall.collection import automatic, copying, indexing, maintenance, promoting, sparse_columns, text_columns
 from pgrecall.collection.progress import own_errors
 from pgrecall.collection.recall import recall
 from pgrecall.collection.searching import Query
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pgrecall.filters import Filter
     from pgrecall.promoted import PromotedField
     from pgrecall.records import Embedding, Record
-    from pgrecall.table import TextColumn, VectorIndex
+    from pgrecall.table import SparseColumn, TextColumn, VectorIndex
 
 
 class Administration:
@@ -50,7 +50,8 @@ class Administration:
 
         Any number of processes may ask at once; one of them builds. Where the same index exists, it is
         returned as it is. With promoted fields the indexes that filters on them need are built beside it,
-        as far as they are missing, among them vector indexes of single large values.
+        as far as they are missing, among them vector indexes of single large values; so is an HNSW index on the
+        sparse embeddings, by inner product, where the table has a column for them.
 
         Args:
             index: Kind and parameters; HNSW with pgvector's defaults unless given.
@@ -84,7 +85,7 @@ class Administration:
         automatic.written(self._handle, 1)
 
     async def drop_index(self) -> tuple[str, ...]:
-        """Drop the vector indexes of this collection's distance, and return their names."""
+        """Drop the vector indexes of this collection's distance, and of sparse embeddings, and return their names."""
         return tuple(await indexing.drop_index(self._handle))
 
     async def wait_for_index(self, timeout: float | None = None) -> VectorIndex | None:  # noqa: ASYNC109 - as asked for
@@ -160,6 +161,24 @@ class Administration:
         with own_errors():
             return await text_columns.add_text_search(self._handle, words, progress=progress)
 
+    async def add_sparse_embeddings(self, dimensions: int) -> SparseColumn:
+        """Have records take a sparse embedding too, in a column of its own, and return the column.
+
+        No row is touched, so it takes milliseconds, whatever the size of the table; readers and writers carry
+        on. Records have no sparse embedding until they are written with one. `create_index` then indexes the
+        column too. Where it is there already nothing is done.
+
+        Args:
+            dimensions: Size of the encoder's vocabulary, 1 to 1,000,000,000.
+
+        Raises:
+            ConfigError: *dimensions* is out of range, or ``Columns(sparse_embedding=None)`` maps no column.
+            DimensionMismatch: There are sparse embeddings of another number of dimensions.
+            SchemaError: pgvector is older than 0.7.
+            PermissionDenied: The role does not own the table.
+        """
+        return await sparse_columns.add_sparse_embeddings(self._handle, dimensions)
+
     async def copy_to(
         self,
         target: AsyncCollection | Collection,
@@ -175,7 +194,7 @@ class Administration:
         They are read in the order of their ids, a page at a time, and upserted, so that what is there just as it
         is stays untouched, and a copy that was interrupted is finished by calling again. Each page is one
         transaction, read back, and held against what was read: ids, content, metadata, document and place in it,
-        envelope, and embeddings bit by bit (as half precision where the target holds that).
+        envelope, and embeddings, sparse ones too, bit by bit (as half precision where the target holds that).
 
         A target of one domain takes all records into it; a target of all domains keeps the domain of each. The
         time of creation goes along where both tables have it.

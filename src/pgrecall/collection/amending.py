@@ -25,6 +25,7 @@ _PLURAL: Final = {
     "metadata": "metadatas",
     "document_id": "document_ids",
     "chunk_index": "chunk_indexes",
+    "sparse_embedding": "sparse_embeddings",
 }
 
 

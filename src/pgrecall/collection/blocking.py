@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pgrecall.config import MMR, CollectionConfig, PoolConfig, SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.plan import Plan
-    from pgrecall.records import Embedding, Extra, Match, Page, Record, UpsertResult
+    from pgrecall.records import Embedding, Extra, Match, Page, Record, SparseEmbedding, UpsertResult
     from pgrecall.scope import Scope
     from pgrecall.table import Server, TableColumn
 
@@ -219,11 +219,19 @@ class Collection(Wording, Exploration, Documents, Amending, Loading, Models, Adm
         embeddings: NDArray[Any] | Sequence[Embedding] | None = None,
         contents: Sequence[str | None] | None = None,
         metadatas: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        sparse_embeddings: Sequence[SparseEmbedding | None] | None = None,
         merge: bool = True,
     ) -> int:
         """See `AsyncCollection.update`."""
         return portal.call(
-            self.asynchronous.update(ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge)
+            self.asynchronous.update(
+                ids,
+                embeddings=embeddings,
+                contents=contents,
+                metadatas=metadatas,
+                sparse_embeddings=sparse_embeddings,
+                merge=merge,
+            )
         )
 
     def replace(self, records: Sequence[Record] | RecordBatch) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pgrecall.filters import Filter
     from pgrecall.promoted import PromotedField
     from pgrecall.records import Embedding, Record
-    from pgrecall.table import TextColumn, VectorIndex
+    from pgrecall.table import SparseColumn, TextColumn, VectorIndex
     from pgrecall.text_search import TextSearch
 
 
@@ -90,6 +90,10 @@ class Administration:
     def build_due_index(self) -> None:
         """See `AsyncCollection.build_due_index`."""
         portal.call(self.asynchronous.build_due_index())
+
+    def add_sparse_embeddings(self, dimensions: int) -> SparseColumn:
+        """See `AsyncCollection.add_sparse_embeddings`."""
+        return portal.call(self.asynchronous.add_sparse_embeddings(dimensions))
 
     def create_index(
         self,

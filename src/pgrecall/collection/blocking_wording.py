@@ -1,4 +1,4 @@
-"""The verbs of `Collection` that find records by words; see `wording`, which they run."""
+"""The verbs of `Collection` that find records by words and by sparse embeddings; see `wording`, which they run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pgrecall.collection.collection import AsyncCollection
+    from pgrecall.config import SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.hybrid import HybridOptions, KeywordOptions
     from pgrecall.keyword_plan import KeywordPlan
-    from pgrecall.records import Embedding, Match, WordExtra
+    from pgrecall.plan import Plan
+    from pgrecall.records import Embedding, Extra, Match, SparseEmbedding, WordExtra
 
 
 class Wording:
@@ -68,6 +70,36 @@ class Wording:
             self.asynchronous.search_hybrid(query, embedding, wanted, filter=filter, include=include, options=options)
         )
         return found if rerank is None else rerank.apply(query, found, k)
+
+    def search_sparse(
+        self,
+        weights: SparseEmbedding,
+        k: int = 10,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        score_threshold: float | None = None,
+        include: Iterable[Extra] = (),
+        options: SearchOptions | None = None,
+    ) -> list[Match]:
+        """See `AsyncCollection.search_sparse`."""
+        return portal.call(
+            self.asynchronous.search_sparse(
+                weights, k, filter=filter, score_threshold=score_threshold, include=include, options=options
+            )
+        )
+
+    def explain_sparse(
+        self,
+        weights: SparseEmbedding,
+        k: int = 10,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        options: SearchOptions | None = None,
+        postgres: bool = False,
+    ) -> Plan:
+        """See `AsyncCollection.explain_sparse`."""
+        asked = self.asynchronous.explain_sparse(weights, k, filter=filter, options=options, postgres=postgres)
+        return portal.call(asked)
 
     def explain_keyword(
         self,

@@ -13,7 +13,7 @@ import asyncpg
 
 from pgrecall.build import BuildOptions
 from pgrecall.collection.progress import ProgressFailed, Reporter, listener
-from pgrecall.collection.resources import Resources, needed_memory, resources
+from pgrecall.collection.resources import Resources, graph_memory, needed_memory, resources
 from pgrecall.config import HNSW, IVFFlat
 from pgrecall.errors import ConfigError, IndexBuildError, PermissionDenied
 from pgrecall.postgres import statistics
@@ -61,6 +61,7 @@ class Build:
             other indexes.
         vector_type: What a vector index holds; `None` for what the column holds.
         rows: About how many rows will be in it; `None` for all rows of the table.
+        size: Bytes of an embedding in it, where it is not on the embedding's column.
         options: What it may use.
         progress: Who is told how far it has come.
     """
@@ -71,6 +72,7 @@ class Build:
     index: Index | None = None
     vector_type: VectorType | None = None
     rows: int | None = None
+    size: int | None = None
     options: BuildOptions = field(default_factory=BuildOptions)
     progress: ProgressLike = None
 
@@ -101,6 +103,7 @@ class Builder:
         index: Index | None = None,
         vector_type: VectorType | None = None,
         rows: int | None = None,
+        size: int | None = None,
     ) -> str | None:
         """Build an index, and return its name; see `Build` and `build`."""
         wanted = Build(
@@ -110,6 +113,7 @@ class Builder:
             index=index,
             vector_type=vector_type,
             rows=rows,
+            size=size,
             options=self.options,
             progress=self.progress,
         )
@@ -250,7 +254,9 @@ async def _resources(session: Session, wanted: Build) -> Resources:
         await session.execute(ddl.analyze(table), timeout=FOREVER)
         rows = await statistics.estimated_rows(session, table) or 0
     need = 0
-    if index is not None and table.dimensions is not None:
+    if isinstance(index, HNSW) and wanted.size is not None:
+        need = graph_memory(index, rows, wanted.size)
+    elif index is not None and table.dimensions is not None:
         need = needed_memory(index, rows, wanted.vector_type or table.vector_type, table.dimensions)
     return resources(wanted.options, await statistics.limits(session), session.server, index, rows, need)
 

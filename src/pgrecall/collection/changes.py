@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall.collection.ingest import check_writable
@@ -17,13 +16,13 @@ from pgrecall.sql.document_ids import is_of
 from pgrecall.sql.where import conditions
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
     from pgrecall.collection.companion import Companion
     from pgrecall.collection.handle import Handle
     from pgrecall.filters import Filter
     from pgrecall.postgres import Session
-    from pgrecall.records import Embedding, Record, RecordBatch
+    from pgrecall.records import Record, RecordBatch
     from pgrecall.rows import Rows
     from pgrecall.sql.compose import Composable
     from pgrecall.sql.selection import Selection
@@ -34,31 +33,20 @@ _STATEMENT_ROWS: Final = 1_000
 _UNTOUCHED: Final = frozenset({"domain_id", "created_at", "content_hash"})
 
 
-async def update(
-    handle: Handle,
-    ids: Sequence[str],
-    *,
-    embeddings: NDArray[Any] | Sequence[Embedding] | None,
-    contents: Sequence[str | None] | None,
-    metadatas: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
-    merge: bool,
-) -> int:
-    """See `AsyncCollection.update`."""
+async def update(handle: Handle, ids: Sequence[str], columns: Mapping[str, Any], *, merge: bool) -> int:
+    """See `AsyncCollection.update`; *columns* are those of `prepare_changes`."""
     if isinstance(ids, str):
         msg = "ids must be a sequence of ids, not one string"
         raise ConfigError(msg)
-    if embeddings is None and contents is None and metadatas is None:
-        msg = "there is nothing to change: pass embeddings, contents or metadatas"
+    if all(values is None for values in columns.values()):
+        msg = "there is nothing to change: pass embeddings, contents, metadatas or sparse_embeddings"
         raise ConfigError(msg)
-    if isinstance(metadatas, Mapping):
-        metadatas = [metadatas] * len(ids)
 
     async def work(session: Session) -> int:
         table = await handle.table(session)
         if table is None:
             return 0
         check_writable(table, session.server)
-        columns = {"embeddings": embeddings, "contents": contents, "metadatas": metadatas}
         rows = prepare_changes(table, ids, columns, merge=merge)
         return await update_rows(session, handle.selection(session, table), rows, merge=merge)
 

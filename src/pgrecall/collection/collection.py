@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from pgrecall.postgres import Database, LentSource
 from pgrecall.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Iterable, Sequence
 
     import asyncpg
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pgrecall.collection.ledger import AsyncLedger
     from pgrecall.config import CollectionConfig
     from pgrecall.filters import Filter
-    from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, UpsertResult
+    from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, SparseEmbedding, UpsertResult
 
 
 class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Loading, Models, Administration):
@@ -137,7 +138,8 @@ class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Load
 
         Args:
             ids: The ids.
-            include: What to read too: ``"embedding"``, as ``(d,) float32``, or ``"envelope"``.
+            include: What to read too: ``"embedding"``, as ``(d,) float32``, ``"sparse_embedding"`` or
+                ``"envelope"``.
 
         Raises:
             RecordError: An entry cannot be an id of this collection.
@@ -151,6 +153,7 @@ class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Load
         embeddings: NDArray[Any] | Sequence[Embedding] | None = None,
         contents: Sequence[str | None] | None = None,
         metadatas: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        sparse_embeddings: Sequence[SparseEmbedding | None] | None = None,
         merge: bool = True,
     ) -> int:
         """Change parts of records that exist, all in one transaction, and return how many there were.
@@ -160,6 +163,7 @@ class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Load
             embeddings: Shape ``(n, d)``: one for each id.
             contents: One text for each id.
             metadatas: One mapping for each id, or one for all of them.
+            sparse_embeddings: One for each id, or `None` to take away what there is.
             merge: Whether keys are set in the metadata that is there; otherwise it is replaced.
 
         Raises:
@@ -167,7 +171,15 @@ class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Load
             DimensionMismatch: An embedding has another length than the collection's.
         """
         return await changes.update(
-            self._handle, ids, embeddings=embeddings, contents=contents, metadatas=metadatas, merge=merge
+            self._handle,
+            ids,
+            {
+                "embeddings": embeddings,
+                "contents": contents,
+                "metadatas": [metadatas] * len(ids) if isinstance(metadatas, Mapping) else metadatas,
+                "sparse_embeddings": sparse_embeddings,
+            },
+            merge=merge,
         )
 
     async def replace(self, records: Sequence[Record] | RecordBatch) -> int:
@@ -234,7 +246,8 @@ class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Load
             after: ``Page.next`` of the page before.
             prefix: What the ids must begin with.
             filter: Which metadata they must have.
-            include: What to read too: ``"embedding"``, as ``(d,) float32``, or ``"envelope"``.
+            include: What to read too: ``"embedding"``, as ``(d,) float32``, ``"sparse_embedding"`` or
+                ``"envelope"``.
         """
         extras = checked_extras(include)
         return await reading.page(self._handle, limit=limit, after=after, prefix=prefix, filter=filter, extras=extras)
@@ -261,7 +274,8 @@ class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Load
             chunks: Records or matches; those without ``document_id`` or ``chunk_index`` have no neighbours.
             window: How far ``chunk_index`` may be from the chunk's own, 0 to 1,000.
             filter: Which metadata the neighbours must have.
-            include: What to read too: ``"embedding"``, as ``(d,) float32``, or ``"envelope"``.
+            include: What to read too: ``"embedding"``, as ``(d,) float32``, ``"sparse_embedding"`` or
+                ``"envelope"``.
 
         Returns:
             One list for each of *chunks*, in the order of ``chunk_index``, with the chunk itself where it

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pgrecall import jsonb
+from pgrecall import jsonb, sparse
 from pgrecall.collection import ingest, reading
 from pgrecall.collection.progress import listener
 from pgrecall.config import check_range
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pgrecall.table import Table
 
 DEFAULT_PAGE: Final = 1_000
-_EXTRAS: Final = frozenset({"embedding", "envelope"})
+_EXTRAS: Final = frozenset({"embedding", "envelope", "sparse_embedding"})
 # Records that are read back at a time, beside the two pages that are on their way.
 _CHECKED: Final = 200
 _NAMED: Final = 10
@@ -248,6 +248,7 @@ def _batch(records: Sequence[Record], *, keep_domain: bool) -> RecordBatch:
         domain_ids=[record.domain_id or DEFAULT_DOMAIN for record in records] if keep_domain else None,
         created_ats=[record.created_at for record in records],
         envelopes=[record.envelope for record in records],
+        sparse_embeddings=[record.sparse_embedding for record in records],
         optional=frozenset({"created_at"}),
     )
 
@@ -294,6 +295,9 @@ def _difference(record: Record, there: Record | None, table: Table) -> str:
         # As JSON: a table that keeps no notes on types gives a date back as a text.
         if jsonb.loads(jsonb.dumps(getattr(record, name))) != jsonb.loads(jsonb.dumps(getattr(there, name))):
             return name
+    sparse_embedding = None if record.sparse_embedding is None else sparse.checked(record.sparse_embedding)
+    if sparse_embedding != there.sparse_embedding:
+        return "sparse_embedding"
     expected = np.asarray(record.embedding)
     if table.vector_type is VectorType.HALFVEC:
         expected = expected.astype(np.float16).astype(np.float32)

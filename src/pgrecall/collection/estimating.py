@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import re
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.planner import ALWAYS_EXACT
+from pgrecall.planner import ALWAYS_EXACT, exact_limit
 from pgrecall.scope import Scope
 from pgrecall.sql import dml
 from pgrecall.sql.fields import is_covered, is_indexed
 
 if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
+    from pgrecall.config import SearchOptions
     from pgrecall.postgres import Session
     from pgrecall.sql.selection import Selection
 
@@ -25,6 +26,47 @@ _ROWS: Final = re.compile(r"\(cost=\S+ rows=(\d+) width")
 _SAMPLE_ROWS: Final = 800
 # Whole pages are sampled, and the rows of a page were often written together and are alike.
 _SAMPLE_PAGES: Final = 200
+# A scope that keeps this share of the table is not worth filtering for: nearly every row found passes.
+_NEARLY_ALL: Final = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many rows a search is about.
+
+    Attributes:
+        rows: Estimated rows of the table.
+        matches: Estimated rows that pass scope and filter.
+        filtered: Whether a filter, or a scope that keeps only a part of the rows, is in force.
+    """
+
+    rows: int
+    matches: int
+    filtered: bool
+
+
+async def counts(
+    handle: Handle, session: Session, selection: Selection, k: int, options: SearchOptions, dimensions: int
+) -> Counts:
+    """Return how many rows a search for the k nearest of the selected rows is about.
+
+    Args:
+        handle: Keeps what was found out.
+        session: Where to ask.
+        selection: Which rows.
+        k: Rows wanted.
+        options: The caller's overrides of the planner.
+        dimensions: Length of what is compared.
+    """
+    filtered = selection.filter is not None
+    matches = rows = await estimate_rows(handle, session, selection)
+    limit = exact_limit(k, rows, options, dimensions)
+    if not selection.scope.is_everything and selection.table.columns.domain_id is not None:
+        matches = await estimate(handle, session, replace(selection, filter=None), limit)
+        filtered = filtered or matches < _NEARLY_ALL * rows
+    if selection.filter is not None:
+        matches = await estimate(handle, session, selection, limit)
+    return Counts(rows, min(matches, rows), filtered)
 
 
 async def estimate_rows(handle: Handle, session: Session, selection: Selection) -> int:

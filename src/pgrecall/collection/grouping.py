@@ -13,6 +13,7 @@ from pgrecall.embeddings import as_vector
 from pgrecall.filters import In, parse, parse_field
 from pgrecall.records import Facet, Group
 from pgrecall.sql import groups as sql
+from pgrecall.sql.select import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ MAX_FACETS: Final = 10_000
 # Of the nearest records so many times as many as are wanted, since many are of the same group; then more.
 _FIRST: Final = 4
 _MORE: Final = 5
-_COLUMNS: Final = 10
+_COLUMNS: Final = len(ROW) + 1  # with the distance
 
 
 async def search_groups(handle: Handle, query: Query, field: Field, groups: int, size: int) -> list[Group]:

@@ -21,7 +21,7 @@ from pgrecall.collection.partition_indexes import build_in_partitions, drop_loos
 from pgrecall.config import HNSW, Index, IVFFlat
 from pgrecall.distance import VectorType
 from pgrecall.errors import CollectionNotFound, ConfigError, SchemaError
-from pgrecall.postgres import catalog
+from pgrecall.postgres import catalog, statistics
 from pgrecall.sql import ddl, upkeep
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ async def create_index(
                 handle=handle, session=session, table=table, options=options or BuildOptions(), progress=progress
             )
             built = await _build(build, index, quantized, replace=replace)
+            await _build_sparse(build, index if isinstance(index, HNSW) else HNSW(), replace=replace)
             await _build_for_filters(build, index)
             await session.execute(upkeep.vacuum(table), timeout=FOREVER)
             return built
@@ -109,7 +110,8 @@ async def drop_index(handle: Handle) -> list[str]:
         async with alone(session, table):
             table = await current(handle, session)
             await drop_loose(session, handle.config, table)
-            return await _drop(session, table, [index for index in table.indexes if index.distance is table.distance])
+            dropped = [index for index in table.indexes if index.distance is table.distance]
+            return await _drop(session, table, [*dropped, *table.sparse_indexes])
 
     try:
         return await handle.run(work)
@@ -146,6 +148,19 @@ async def _build(build: Builder, index: Index, quantized: VectorType | None, *, 
         await _forget_tuning(session, table)
     await session.execute(ddl.analyze(table), timeout=FOREVER)
     return next(built for built in (await current(handle, session)).indexes if built.name == name)
+
+
+async def _build_sparse(build: Builder, index: HNSW, *, replace: bool) -> None:
+    """Build the index on the sparse embeddings, if there are any, where there is none or a new one is wanted."""
+    session = build.session
+    table = await current(build.handle, session)
+    if table.sparse is None or (table.sparse_indexes and not replace):
+        return
+    await session.execute(ddl.analyze(table), timeout=FOREVER)
+    statement = ddl.create_sparse_index(table, table.sparse, index, session.dialect)
+    size = await statistics.mean_width(session, table, table.sparse.column)
+    await build(statement, f"the index on the sparse embeddings of {table.qualified_name}", index=index, size=size)
+    await _drop(session, table, list(table.sparse_indexes))
 
 
 async def _build_for_filters(build: Builder, index: Index | None) -> None:

@@ -22,6 +22,7 @@ from pgrecall.query_words import Reading, Words, parse_words
 from pgrecall.records import Scores
 from pgrecall.sql import dml, text_search
 from pgrecall.sql import lexemes as lexeme_sql
+from pgrecall.sql.select import ROW
 from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ if TYPE_CHECKING:
 _MAX_KNOWN: Final = 4_096
 # Of lexemes that are counted, since nothing is known about them, so many rows at most.
 _MOST_COUNTED: Final = 10_000
-_FIRST: Final = 10
+# Behind the columns of a row and its distance.
+_FIRST: Final = len(ROW) + 1
+# As many rows as most searches want.
+_TYPICAL: Final = 10
 NO_OPTIONS: Final = KeywordOptions()
 
 
@@ -298,6 +302,6 @@ async def _share(handle: Handle, session: Session, selection: Selection, corpus:
     if selection.filter is None and not scoped:
         return 1.0
     # As the search by embedding counts, which plans by the same figure.
-    limit = exact_limit(_FIRST, corpus.rows, SearchOptions(), selection.table.dimensions or 1)
+    limit = exact_limit(_TYPICAL, corpus.rows, SearchOptions(), selection.table.dimensions or 1)
     passing = await estimate(handle, session, selection, limit)
     return min(1.0, max(passing, 1) / corpus.rows)

@@ -208,7 +208,7 @@ async def _facts(session: Session, table: Table) -> Facts:
     return Facts(
         figures=await statistics.figures(session, table),
         broken=tuple(await statistics.broken_indexes(session, table)),
-        indexes=tuple(index for index in table.indexes if index.valid),
+        indexes=tuple(index for index in (*table.indexes, *table.sparse_indexes) if index.valid),
         # An index of a table with partitions has no pages of its own that could be read.
         buffers=limits.buffers if prewarms and not table.partitioned else 0,
     )
@@ -234,7 +234,10 @@ async def _done(handle: Handle, session: Session, table: Table, step: Step) -> M
 
 
 async def _reindex(handle: Handle, session: Session, table: Table, name: str) -> None:
-    index = next(index for index in table.indexes if index.name == name)
+    index = next(index for index in (*table.indexes, *table.sparse_indexes) if index.name == name)
+    size = None
+    if table.sparse is not None and index in table.sparse_indexes:
+        size = await statistics.mean_width(session, table, table.sparse.column)
     wanted = Build(
         table=table,
         statement=upkeep.reindex(table.schema, name),
@@ -242,6 +245,7 @@ async def _reindex(handle: Handle, session: Session, table: Table, name: str) ->
         index=_kind(index),
         vector_type=index.quantized,
         rows=None if index.condition is None else int(index.rows),
+        size=size,
     )
     await build(handle, session, wanted)
     if index.method == "ivfflat":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_PAGE: Final = 10_000
 MAX_WINDOW: Final = 1_000
-_ID, _CONTENT, _METADATA, _TYPES, _DOCUMENT, _CHUNK, _DOMAIN, _EMBEDDING, _ENVELOPE, _LAST = range(10)
+_ID, _CONTENT, _METADATA, _TYPES, _DOCUMENT, _CHUNK, _DOMAIN, _EMBEDDING, _ENVELOPE, _SPARSE, _LAST = range(11)
 
 
 async def get(handle: Handle, ids: Sequence[str], extras: frozenset[str]) -> list[Record | None]:
@@ -209,6 +209,7 @@ def as_record(row: Any, table: Table, dialect: Dialect, domain: str | None) -> R
         domain_id=row[_DOMAIN] if domain is None else domain,
         embedding=dialect.read_embedding(row[_EMBEDDING], table.vector_type),
         envelope=dialect.read_json(row[_ENVELOPE]),
+        sparse_embedding=dialect.read_sparse_embedding(row[_SPARSE]),
         created_at=row[_LAST],
     )
 
@@ -227,7 +228,7 @@ def as_matches(rows: Sequence[Any], table: Table, dialect: Dialect, domain: str 
 
 def as_match(row: Any, score: float, table: Table, dialect: Dialect, domain: str | None) -> Match:
     """Return one row that a search found: the columns of `select.ROW`, and its distance."""
-    row_id, content, metadata, types, document, chunk, row_domain, embedding, envelope, distance = row
+    row_id, content, metadata, types, document, chunk, row_domain, embedding, envelope, sparse, distance = row
     return Match(
         row_id,
         score,
@@ -239,6 +240,7 @@ def as_match(row: Any, score: float, table: Table, dialect: Dialect, domain: str
         row_domain if domain is None else domain,
         None if embedding is None else dialect.read_embedding(embedding, table.vector_type),
         None if envelope is None else dialect.read_json(envelope),
+        sparse_embedding=None if sparse is None else dialect.read_sparse_embedding(sparse),
     )
 
 

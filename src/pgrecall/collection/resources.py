@@ -79,7 +79,7 @@ def needed_memory(index: Index, rows: int, vector_type: VectorType, dimensions: 
     """
     size = vector_bytes(vector_type, dimensions)
     if isinstance(index, HNSW):
-        return int(rows * (size + _NODE_BYTES + _LINKS_BYTES * index.m) * _MARGIN)
+        return graph_memory(index, rows, size)
     lists = index.lists or 1
     samples = max(_SAMPLES, _SAMPLES_PER_LIST * lists)
     # Elkan's k-means: the sample and its distances to every centre; the old centres and the new ones, their
@@ -87,6 +87,11 @@ def needed_memory(index: Index, rows: int, vector_type: VectorType, dimensions: 
     sample = samples * (size + 4 * lists + 8)
     centres = lists * (2 * size + 4 * dimensions + 4 * lists + 16)
     return int((sample + centres) * _SAMPLE_MARGIN)
+
+
+def graph_memory(index: HNSW, rows: int, size: int) -> int:
+    """Return the bytes in which an HNSW index of *rows* embeddings of *size* bytes is built."""
+    return int(rows * (size + _NODE_BYTES + _LINKS_BYTES * index.m) * _MARGIN)
 
 
 def resources(

@@ -46,7 +46,8 @@ class Retrieval:
             k: Records wanted, 1 to 10,000.
             filter: Which metadata they must have.
             score_threshold: The lowest score to return; see `Distance` for what scores mean.
-            include: What to return too: ``"embedding"``, as ``(d,) float32``, or ``"envelope"``.
+            include: What to return too: ``"embedding"``, as ``(d,) float32``, ``"sparse_embedding"`` or
+                ``"envelope"``.
             options: Overrides of the planner.
 
         Raises:

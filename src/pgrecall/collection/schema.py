@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from asyncpg import exceptions as pg
 
 from pgrecall.collection.promoting import promote_new
+from pgrecall.columns import Columns
 from pgrecall.config import ORIGINAL_MODEL
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import (
@@ -24,7 +25,7 @@ from pgrecall.postgres import catalog
 from pgrecall.postgres.failures import CANNOT_INSTALL
 from pgrecall.sql import ddl
 from pgrecall.sql.partitions import create_partitions
-from pgrecall.table import Table
+from pgrecall.table import SparseColumn, Table
 
 if TYPE_CHECKING:
     from pgrecall.config import CollectionConfig
@@ -46,11 +47,16 @@ def new_table(config: CollectionConfig, dimensions: int, vector_schema: str) -> 
         msg = f"collection {config.name!r} holds embeddings of {config.dimensions} dimensions, not {dimensions}"
         raise DimensionMismatch(msg)
     sized = replace(config, dimensions=dimensions)
+    columns, sparse = config.columns, None
+    if config.sparse_dimensions is None:
+        columns = replace(columns, sparse_embedding=None)
+    else:
+        sparse = SparseColumn(column=str(columns.sparse_embedding), dimensions=config.sparse_dimensions)
     key = [name for name in (config.columns.domain_id, config.columns.id) if name is not None]
     return Table(
         schema=config.schema,
         name=config.name,
-        columns=config.columns,
+        columns=columns,
         id_type=config.id_type,
         vector_type=sized.new_vector_type,
         dimensions=dimensions,
@@ -58,6 +64,7 @@ def new_table(config: CollectionConfig, dimensions: int, vector_schema: str) -> 
         embedding_nullable=False,
         key=tuple(key),
         vector_schema=vector_schema,
+        sparse=sparse,
     )
 
 
@@ -95,6 +102,7 @@ async def ensure_table(
         if table is not None:
             return table
         _may_create(config, session.server)
+        _check_sparse_name(config)
         if dimensions is None:
             msg = f"collection {config.name!r} does not exist yet; to make it, say how many dimensions it should have"
             raise ConfigError(msg)
@@ -163,6 +171,14 @@ def missing_extension(server: Server, said: str = "") -> ExtensionMissing:
     )
 
 
+def check_sparse(server: Server) -> None:
+    """Raise `SchemaError` where pgvector knows no sparse embeddings."""
+    if server.vector_version is not None and not server.has_halfvec:
+        found = ".".join(map(str, server.vector_version))
+        msg = f"sparse embeddings need pgvector 0.7 or later, and this is {found}: ALTER EXTENSION vector UPDATE"
+        raise SchemaError(msg)
+
+
 def _check_versions(server: Server, config: CollectionConfig) -> None:
     if server.version < _MIN_SERVER:
         msg = f"PostgreSQL {server.version // 10_000} is too old; 14 or later is needed"
@@ -176,6 +192,16 @@ def _check_versions(server: Server, config: CollectionConfig) -> None:
         what = f"{config.new_distance.value} distance on {config.new_vector_type.value}"
         msg = f"{what} needs pgvector 0.7 or later: ALTER EXTENSION vector UPDATE"
         raise SchemaError(msg)
+    if config.sparse_dimensions is not None:
+        check_sparse(server)
+
+
+def _check_sparse_name(config: CollectionConfig) -> None:
+    """Raise `ConfigError` where a column for sparse embeddings was named, and nobody said how large to make it."""
+    name = config.columns.sparse_embedding
+    if name not in (None, Columns().sparse_embedding) and config.sparse_dimensions is None:
+        msg = f"to make the column {name!r} for sparse embeddings, say how many dimensions it has: sparse_dimensions="
+        raise ConfigError(msg)
 
 
 def _may_create(config: CollectionConfig, server: Server) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pgrecall import codes, vectors
 from pgrecall.collection.drift import warn_if_outgrown
-from pgrecall.collection.estimating import estimate, estimate_rows, learn
+from pgrecall.collection.estimating import Counts, counts, learn
 from pgrecall.collection.reading import as_matches
 from pgrecall.config import MAX_K, SearchOptions, check_range
 from pgrecall.embeddings import as_vector
@@ -20,14 +20,14 @@ from pgrecall.errors import ConfigError, PerformanceWarning
 from pgrecall.filters import leaves, parse
 from pgrecall.mmr import maximal_marginal_relevance
 from pgrecall.plan import Access, Plan
-from pgrecall.planner import Situation, choose, exact_limit
+from pgrecall.planner import Situation, choose
 from pgrecall.sql import dml
 from pgrecall.sql.fields import is_covered, is_entered, is_indexed
 from pgrecall.sql.search import search as compose
 from pgrecall.sql.where import Leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
 
     from numpy.typing import NDArray
 
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 _MAX_KNOWN: Final = 4_096
 _NO_OPTIONS: Final = SearchOptions()
-# A scope that keeps this share of the table is not worth filtering for: nearly every row found passes.
-_NEARLY_ALL: Final = 0.95
 # Comparing so many rows takes tens of milliseconds.
 _LARGE: Final = 20_000
 _NOTHING: Final = Plan(access=Access.EXACT, reason="nothing has been written yet", k=0, fetch=0)
@@ -128,7 +126,7 @@ async def run(handle: Handle, session: Session, query: Query) -> tuple[list[Matc
         return [], _NOTHING
     asked = _Asked.of(query, table)
     selection = handle.selection(session, table, query.filter)
-    key = _key(selection, query)
+    key = key_of(selection, query)
     plan, statement = await _ready(handle, session, selection, query)
     bound = asked.bind(statement)
     started = time.perf_counter()
@@ -155,7 +153,7 @@ def _learn(handle: Handle, selection: Selection, query: Query, plan: Plan, *, fo
     if query.min_score is None and there < query.k:
         learn(handle, selection, there)
         return True
-    return there > found and handle.knowledge.experience.fell_short(_key(selection, query), plan)
+    return there > found and handle.knowledge.experience.fell_short(key_of(selection, query), plan)
 
 
 async def explain(handle: Handle, query: Query, *, postgres: bool = False) -> Plan:
@@ -192,19 +190,29 @@ class _Asked:
         return statement.bind(self.encoded, code)
 
 
-def _key(selection: Selection, query: Query) -> Hashable:
+def key_of(selection: Selection, query: Query) -> Hashable:
     """Return all that the plan and the statement of *query* depend on."""
     return (selection.scope, query.filter, query.k, query.options, query.min_score, query.extras)
 
 
 async def _ready(handle: Handle, session: Session, selection: Selection, query: Query) -> tuple[Plan, Search]:
     """Return the plan of *query* and its statement, as they were for the same search a moment ago."""
+
+    async def make() -> tuple[Plan, Search]:
+        plan = await plan_of(handle, session, selection, query)
+        return plan, _statement(selection, plan, query)
+
+    return await remembered(handle, key_of(selection, query), make)
+
+
+async def remembered(
+    handle: Handle, key: Hashable, make: Callable[[], Awaitable[tuple[Plan, Search]]]
+) -> tuple[Plan, Search]:
+    """Return the plan and the statement that are known for *key*, or those that *make* makes."""
     known = handle.knowledge.searches
-    key = _key(selection, query)
     ready = known.get(key)
     if ready is None:
-        plan = await plan_of(handle, session, selection, query)
-        ready = plan, _statement(selection, plan, query)
+        ready = await make()
         if len(known) >= _MAX_KNOWN:
             known.clear()
         known[key] = ready
@@ -226,18 +234,12 @@ async def plan_of(handle: Handle, session: Session, selection: Selection, query:
     # Without the domain a covering index cannot be entered.
     reachable = not scope.is_everything or table.columns.domain_id is None
     covers = bool(reachable and table.key and table.code) and any(i.covering and i.valid for i in table.field_indexes)
-    rows = matches = max(0, round(table.rows))
-    filtered = filter is not None
+    rows = max(0, round(table.rows))
+    there = Counts(rows, rows, filter is not None)
     if (index is not None or partial or covers) and not query.options.exact:
-        matches = rows = await estimate_rows(handle, session, selection)
-        limit = exact_limit(query.k, rows, query.options, table.dimensions or 1)
-        if not scope.is_everything and table.columns.domain_id is not None:
-            matches = await estimate(handle, session, replace(selection, filter=None), limit)
-            filtered = filtered or matches < _NEARLY_ALL * rows
-        if filter is not None:
-            matches = await estimate(handle, session, selection, limit)
+        there = await counts(handle, session, selection, query.k, query.options, table.dimensions or 1)
     elif index is None and not query.options.exact:
-        _warn_of_scans(handle, table)
+        warn_of_scans(handle, table, f"{table.distance.value} distance")
     await warn_if_outgrown(handle, session, table)
     found = [table.field(leaf.field) for leaf in leaves(filter) if isinstance(leaf, Leaf)] if filter else []
     return choose(
@@ -250,15 +252,15 @@ async def plan_of(handle: Handle, session: Session, selection: Selection, query:
             visible=table.all_visible,
             tuned=_tuned(table, index),
             iterative=session.server.has_iterative_scan,
-            rows=rows,
-            matches=min(matches, rows),
-            filtered=filtered,
+            rows=there.rows,
+            matches=there.matches,
+            filtered=there.filtered,
             filter=filter,
             covered=filter is not None and is_covered(table, filter),
             entered=filter is not None and is_entered(table, filter),
             indexed=filter is None or is_indexed(table, filter),
             correlations=tuple(None if field is None else field.correlation for field in found),
-            observed=handle.knowledge.experience.of(_key(selection, query)),
+            observed=handle.knowledge.experience.of(key_of(selection, query)),
             options=query.options,
         )
     )
@@ -268,14 +270,14 @@ def _tuned(table: Table, index: VectorIndex | None) -> int | None:
     return None if index is None else dict(table.tuned).get("probes" if index.method == "ivfflat" else "ef_search")
 
 
-def _warn_of_scans(handle: Handle, table: Table) -> None:
-    """Warn, once, that each search of a large table compares all of its rows."""
-    if table.rows < _LARGE or "index" in handle.knowledge.warned:
+def warn_of_scans(handle: Handle, table: Table, lacking: str) -> None:
+    """Warn, once, that each search of a large table compares all of its rows, *lacking* an index."""
+    if table.rows < _LARGE or lacking in handle.knowledge.warned:
         return
-    handle.knowledge.warned.add("index")
+    handle.knowledge.warned.add(lacking)
     msg = (
-        f"{table.qualified_name} has about {table.rows:.0f} rows and no vector index for {table.distance.value} "
-        "distance, so every search compares all of them; build one with create_index()"
+        f"{table.qualified_name} has about {table.rows:.0f} rows and no vector index for {lacking}, so every search "
+        "compares all of them; build one with create_index()"
     )
     warnings.warn(msg, PerformanceWarning, stacklevel=2)
 

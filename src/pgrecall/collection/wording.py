@@ -1,11 +1,12 @@
-"""The verbs of `AsyncCollection` that find records by words, and by words and embedding together."""
+"""The verbs of `AsyncCollection` that find records by words, by sparse embeddings, and by all embeddings together."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from pgrecall.collection import hybrid_search, keyword_search
+from pgrecall.collection import hybrid_search, keyword_search, sparse_search
 from pgrecall.collection.retrieval import checked_extras
+from pgrecall.collection.searching import Query
 from pgrecall.config import MAX_K, check_range
 from pgrecall.records import WordExtra
 
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pgrecall.collection.handle import Handle
+    from pgrecall.config import SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.hybrid import HybridOptions, KeywordOptions
     from pgrecall.keyword_plan import KeywordPlan
-    from pgrecall.records import Embedding, Match
+    from pgrecall.plan import Plan
+    from pgrecall.records import Embedding, Extra, Match, SparseEmbedding
 
 _WORD_EXTRAS: Final = frozenset(get_args(WordExtra))
 
@@ -80,8 +83,10 @@ class Wording:
         unless told otherwise by the mean of both scores, 0.7 of the embedding's and 0.3 of the words'. The
         embedding's is stretched so that 0 is how similar two records picked at random are. Scores are from 0
         to 1 and mean the same in every query; ``Match.scores`` has the parts. Where *query* has no words, the
-        embedding alone decides. With ``HybridOptions(words=KeywordOptions(syntax="web"))`` phrases and
-        exclusions hold for all that is found.
+        embedding alone decides. With ``HybridOptions(sparse=…)`` what `search_sparse` finds is fused too, by its
+        inner product *s* as ``s / (s + |q|²)``, |q|² being that of the query's sparse embedding with itself; of the
+        mean words and sparse embeddings then have 0.15 each. With
+        ``HybridOptions(words=KeywordOptions(syntax="web"))`` phrases and exclusions hold for all that is found.
 
         Args:
             query: A question, or words; signs in it mean nothing.
@@ -102,6 +107,60 @@ class Wording:
         check_range(k, "k", 1, MAX_K)
         asked = hybrid_search.HybridQuery.of(query, embedding, k, filter, options, extras)
         return await hybrid_search.search_hybrid(self._handle, asked, k)
+
+    async def search_sparse(
+        self,
+        weights: SparseEmbedding,
+        k: int = 10,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        score_threshold: float | None = None,
+        include: Iterable[Extra] = (),
+        options: SearchOptions | None = None,
+    ) -> list[Match]:
+        """Return the k records whose sparse embeddings have the largest inner product with *weights*, best first.
+
+        Records without a sparse embedding are not found. Fewer than k come back only if fewer pass the filter
+        and the threshold. A match's score is the inner product, as is ``Match.scores.sparse``, and its distance
+        the same with the sign turned.
+
+        Args:
+            weights: Index, from 0, to weight; or indices and weights.
+            k: Records wanted, 1 to 10,000.
+            filter: Which metadata they must have.
+            score_threshold: The lowest inner product to return.
+            include: What to return too: ``"embedding"``, ``"envelope"`` or ``"sparse_embedding"``.
+            options: Overrides of the planner.
+
+        Raises:
+            RecordError: *weights* are not finite, or an index is out of range or there twice.
+            SchemaError: The table has no column for sparse embeddings; see `add_sparse_embeddings`.
+            FilterError: The filter is malformed.
+        """
+        extras = checked_extras(include)
+        asked = Query.of((), k, filter, options, min_score=score_threshold, extras=extras)
+        return await sparse_search.search_sparse(self._handle, sparse_search.SparseQuery.of(weights, asked))
+
+    async def explain_sparse(
+        self,
+        weights: SparseEmbedding,
+        k: int = 10,
+        *,
+        filter: Filter | Mapping[str, Any] | None = None,
+        options: SearchOptions | None = None,
+        postgres: bool = False,
+    ) -> Plan:
+        """Return how `search_sparse` would run with these arguments, and why, without running it.
+
+        Args:
+            weights: Index, from 0, to weight; or indices and weights.
+            k: Records wanted, 1 to 10,000.
+            filter: Which metadata they must have.
+            options: Overrides of the planner.
+            postgres: Whether to ask PostgreSQL for its own plan too, ``Plan.postgres``.
+        """
+        query = sparse_search.SparseQuery.of(weights, Query.of((), k, filter, options))
+        return await sparse_search.explain_sparse(self._handle, query, postgres=postgres)
 
     async def explain_keyword(
         self,

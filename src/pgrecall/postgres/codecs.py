@@ -1,10 +1,10 @@
-"""Binary codecs for the types that the driver does not know: vector, halfvec, bit and jsonb."""
+"""Binary codecs for the types that the driver does not know: vector, halfvec, sparsevec, bit and jsonb."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall import jsonb, vectors
+from pgrecall import jsonb, sparse, vectors
 from pgrecall.distance import VectorType
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ _JSONB_VERSION: Final = b"\x01"
 async def register(connection: Connection, server: Server) -> None:
     """Register the codecs on *connection*.
 
-    Arguments of vector types are values in pgvector's binary format (see `vectors.encode`), those of
-    jsonb JSON text as bytes. Results are arrays, and what the JSON says.
+    Arguments of vector types are values in pgvector's binary format (see `vectors.encode` and `sparse.encode`),
+    those of jsonb JSON text as bytes. Results are arrays, mappings of index to weight, and what the JSON says.
     """
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_json_out, decoder=_json_in, format="binary")
     await connection.set_type_codec(
@@ -35,6 +35,10 @@ async def register(connection: Connection, server: Server) -> None:
             encoder=_as_is,
             decoder=_decoder(vector_type),
             format="binary",
+        )
+    if server.has_halfvec:
+        await connection.set_type_codec(
+            "sparsevec", schema=server.vector_schema, encoder=_as_is, decoder=sparse.decode, format="binary"
         )
 
 

@@ -15,11 +15,12 @@ from pgrecall.layout import MAX_PARTITIONS, HashPartitions
 from pgrecall.postgres import model_notes
 from pgrecall.postgres.lexemes import text_column
 from pgrecall.postgres.printed import QUANTIZED, condition_of, unquoted
+from pgrecall.postgres.vector_indexes import served, sparse_column, vector_index
 from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.dml import ADOPTABLE_ID_TYPES
-from pgrecall.table import FieldIndex, MetadataColumn, Table, VectorIndex
+from pgrecall.table import FieldIndex, MetadataColumn, SparseColumn, Table, VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,7 @@ class Description:
         self._check_types(columns)
         metadata_columns = self._metadata_columns(columns)
         vector_type, dimensions = self._embedding(columns)
+        sparse = self._sparse(columns.sparse_embedding)
         if self._faults:
             msg = f"table {self._config.schema}.{self._config.name} does not fit: {'; '.join(self._faults)}"
             raise SchemaError(msg)
@@ -108,6 +110,7 @@ class Description:
             metadata_columns=metadata_columns,
             sized=self._columns[columns.embedding]["modifier"] > 0,
             text=text_column(self._config, self._facts, columns.content),
+            sparse=sparse,
         )
 
     def _layout(self, domain: str | None) -> HashPartitions | None:
@@ -161,7 +164,9 @@ class Description:
                 continue
             if logical == "embedding":
                 model_notes.check_original(self._config, self._columns)
-            if logical in ("id", "embedding") or name != getattr(defaults, logical):
+            # What the configuration says that a table has, and what is added to one that is there.
+            added = logical == "sparse_embedding" and self._config.sparse_dimensions is not None
+            if logical in ("id", "embedding") or (name != getattr(defaults, logical) and not added):
                 self._faults.append(
                     f"there is no column {name!r} for {logical}; its columns are {sorted(self._columns)}"
                 )
@@ -263,6 +268,20 @@ class Description:
         facts = {} if column is None else promoted.noted(column["comment"])
         return CODE_COLUMN if "code" in facts and "filling" not in facts else None
 
+    def _sparse(self, name: str | None) -> SparseColumn | None:
+        """Return the column with the sparse embeddings, and what indexes are on it."""
+        column = None if name is None else self._columns.get(name)
+        if name is None or column is None:
+            return None
+        if column["type"] != "sparsevec" or column["modifier"] <= 0:
+            size = " of no set number of dimensions" if column["type"] == "sparsevec" else ""
+            self._faults.append(
+                f"column {name!r} for sparse_embedding is {column['sql']}{size}, not sparsevec(n); "
+                "Columns(sparse_embedding=None) leaves it alone"
+            )
+            return None
+        return sparse_column(self._config, name, column["modifier"], self._facts["indexes"] or ())
+
     def _content_indexed(self, content: str | None) -> bool:
         return any(
             index["valid"] and index["class"] == "gin_trgm_ops" and index["columns"] == [content]
@@ -305,25 +324,5 @@ class Description:
                 condition = condition_of(index["condition"], {field.column: field for field in fields})
                 if condition is None:
                     continue
-            yield VectorIndex(
-                name=index["name"],
-                method=index["method"],
-                distance=_served(index["class"], quantized, vector_type, distance),
-                valid=index["valid"],
-                options=tuple(tuple(option.split("=", 1)) for option in index["options"] or ()),
-                size=index["size"],
-                rows=index["rows"],
-                quantized=quantized,
-                condition=condition,
-            )
-
-
-def _served(name: str, quantized: VectorType | None, vector_type: VectorType, own: Distance) -> Distance | None:
-    """Return the distance that an index with the operator class *name* serves in a collection of distance *own*."""
-    held = quantized or vector_type
-    classes = {distance.operator_class(held): distance for distance in Distance if distance.is_defined_on(held)}
-    found = classes.get(name)
-    if quantized is VectorType.BIT:
-        # Signs are compared by Hamming distance, whatever the embeddings are then ordered by.
-        return own if found is Distance.HAMMING else None
-    return found
+            distance_served = served(index["class"], quantized, vector_type, distance)
+            yield replace(vector_index(index, distance_served), quantized=quantized, condition=condition)

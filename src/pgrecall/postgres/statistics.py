@@ -85,6 +85,7 @@ SELECT phase, blocks_done, blocks_total, tuples_done, tuples_total, lockers_done
 FROM pg_stat_progress_create_index WHERE pid = $1
 """
 _INDEX_ROWS: Final = "SELECT reltuples FROM pg_class WHERE oid = to_regclass(format('%I.%I', $1::text, $2::text))"
+_WIDTH: Final = "SELECT avg_width FROM pg_stats WHERE schemaname = $1 AND tablename = $2 AND attname = $3 LIMIT 1"
 _INDEX_NOTE: Final = "SELECT obj_description(to_regclass(format('%I.%I', $1::text, $2::text)), 'pg_class')"
 # The right to MAINTAIN came with PostgreSQL 17.
 _MAINTAINS: Final = """
@@ -222,6 +223,11 @@ async def build_state(session: Session, backend: int) -> BuildState | None:
     open_ = [(done, total) for done, total in counted if done < total]
     done, total = open_[0] if open_ else counted[0]
     return BuildState(phase=found["phase"], done=done, total=total, index=found["index"])
+
+
+async def mean_width(session: Session, table: Table, column: str) -> int:
+    """Return about how many bytes a value of *column* takes up, by the last ANALYZE; 0 where nobody knows."""
+    return await session.fetch_value(Statement(_WIDTH, (table.schema, table.name, column))) or 0
 
 
 async def index_rows(session: Session, schema: str, name: str) -> int:

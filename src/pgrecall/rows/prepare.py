@@ -40,6 +40,7 @@ def prepare(batch: RecordBatch, table: Table, scope: Scope) -> tuple[Rows, list[
     columns |= reader.metadata(metadatas)
     columns |= reader.types(metadatas)
     columns |= reader.column("envelope", batch.envelopes, json_object)
+    columns |= reader.sparse(batch.sparse_embeddings)
     columns |= reader.created(batch.created_ats)
     matrix = as_matrix(batch.embeddings, table.dimensions, table.vector_type, table.distance, reader.describe)
     given = columns["id"]
@@ -55,8 +56,8 @@ def prepare_changes(table: Table, ids: Sequence[str], columns: Mapping[str, Any]
     Args:
         table: The table.
         ids: Whom to change.
-        columns: ``embeddings``, ``contents``, ``metadatas``, ``document_ids`` and ``chunk_indexes``, as far as
-            they change; `None` for those that do not.
+        columns: ``embeddings``, ``contents``, ``metadatas``, ``sparse_embeddings``, ``document_ids`` and
+            ``chunk_indexes``, as far as they change; `None` for those that do not.
         merge: Whether metadata is merged into what is there.
 
     Raises:
@@ -81,6 +82,8 @@ def prepare_changes(table: Table, ids: Sequence[str], columns: Mapping[str, Any]
             case "metadatas":
                 encoded |= reader.metadata(values, merged=merge)
                 encoded |= reader.types(values, merged=merge)
+            case "sparse_embeddings":
+                encoded |= reader.sparse(values)
             case _:
                 matrix = as_matrix(values, table.dimensions, table.vector_type, table.distance, reader.describe)
                 encoded["embedding"] = list(vectors.encode(matrix, table.vector_type)) if len(ids) else []

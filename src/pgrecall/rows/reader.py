@@ -13,10 +13,12 @@ from pgrecall.metadata_types import describe
 from pgrecall.rows.metadata import check_keys
 from pgrecall.rows.values import all_plain, are_indexable, are_plain_ids, check_id, content, json_object, text, time
 from pgrecall.scope import Scope
+from pgrecall.sparse import MAX_INDEXED_WEIGHTS, MAX_WEIGHTS, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pgrecall.records import SparseEmbedding
     from pgrecall.table import Table
 
 
@@ -185,6 +187,21 @@ class Reader:
                 noted = dict.fromkeys(metadata) | (noted or {})
             notes.append(None if noted is None else jsonb.dumps(noted))
         return {"metadata_types": notes}
+
+    def sparse(self, embeddings: Sequence[SparseEmbedding | None] | None) -> dict[str, list[bytes | None]]:
+        """Return the sparse embeddings encoded, where the table has a column for them."""
+        table = self._table
+        if table.sparse is None:
+            for position, embedding in enumerate(embeddings or ()):
+                if embedding is not None:
+                    msg = (
+                        f"{self.describe(position)} has a sparse embedding, but {table.qualified_name} has no column "
+                        "for it; add_sparse_embeddings() adds one"
+                    )
+                    raise RecordError(msg)
+            return {}
+        dimensions, most = table.sparse.dimensions, MAX_INDEXED_WEIGHTS if table.sparse.limited else MAX_WEIGHTS
+        return self.column("sparse_embedding", embeddings, lambda one: encode(one, dimensions, most))
 
     def created(self, given: Sequence[datetime | None] | None) -> dict[str, list[datetime]]:
         """Return the times of creation where records bring their own; the server's default otherwise."""

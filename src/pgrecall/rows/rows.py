@@ -89,7 +89,17 @@ def _hashes(columns: dict[str, list[Any]]) -> list[bytes]:
     return digests
 
 
-_HASHED: Final = ("document_id", "chunk_index", "content", "metadata", "envelope", "embedding", "metadata_types")
+# Numbered by their place, so new ones come last: hashes that are stored stay what they are.
+_HASHED: Final = (
+    "document_id",
+    "chunk_index",
+    "content",
+    "metadata",
+    "envelope",
+    "embedding",
+    "metadata_types",
+    "sparse_embedding",
+)
 _PAIR: Final = Struct("<qq").pack
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pgrecall.distance import VectorType
     from pgrecall.filters import Equals
     from pgrecall.sql.dialect import Dialect
-    from pgrecall.table import Table
+    from pgrecall.table import SparseColumn, Table
 
 COMMENT_PREFIX: Final = "pgrecall "
 """A table's comment begins so where the table is a collection of ours; the settings follow as JSON."""
@@ -103,6 +103,17 @@ def create_table(config: CollectionConfig, dimensions: int, dialect: Dialect) ->
     return [statement.compile() for statement in statements]
 
 
+def add_sparse_column(table: Table, column: str, dimensions: int, dialect: Dialect) -> Statement:
+    """Return the statement that adds the column for sparse embeddings, which no row has yet."""
+    return (
+        SQL("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {kind}")
+        .format(
+            table=Identifier(table.schema, table.name), column=Identifier(column), kind=_sparse(dimensions, dialect)
+        )
+        .compile()
+    )
+
+
 def comment(schema: str, name: str, settings: Mapping[str, object]) -> Composable:
     """Return the statement that notes a collection's settings in its table's comment."""
     noted = json.dumps({"version": 1, **settings}, separators=(",", ":"))
@@ -177,6 +188,24 @@ def create_vector_index(
     )
 
 
+def create_sparse_index(table: Table, sparse: SparseColumn, index: HNSW, dialect: Dialect) -> Statement:
+    """Return the statement that indexes the sparse embeddings by inner product, without blocking writers."""
+    return (
+        SQL(
+            "CREATE INDEX CONCURRENTLY ON {table} USING hnsw ({column} {operator_class}) "
+            "WITH (m = {m}, ef_construction = {ef})"
+        )
+        .format(
+            table=Identifier(table.schema, table.name),
+            column=Identifier(sparse.column),
+            operator_class=Identifier(dialect.vector_schema, "sparsevec_ip_ops"),
+            m=Integer(index.m),
+            ef=Integer(index.ef_construction),
+        )
+        .compile()
+    )
+
+
 def create_trigram_index(table: Table, trigram_schema: str) -> Statement:
     """Return the statement that indexes the content by its trigrams, without blocking writers."""
     return (
@@ -230,7 +259,10 @@ def _in_order(config: CollectionConfig) -> dict[str, str]:
         "content",
         "metadata_types",
         "envelope",
+        "sparse_embedding",
     )
+    if config.sparse_dimensions is None:
+        mapping.pop("sparse_embedding", None)
     return {logical: mapping[logical] for logical in order if logical in mapping}
 
 
@@ -239,8 +271,14 @@ def _column(logical: str, name: str, config: CollectionConfig, dimensions: int, 
         kind: Composable = SQL("{type}({dimensions}) NOT NULL").format(
             type=dialect.type(config.new_vector_type), dimensions=Integer(dimensions)
         )
+    elif logical == "sparse_embedding":
+        kind = _sparse(config.sparse_dimensions or 0, dialect)
     elif logical == "id":
         kind = SQL(_ID_TYPES[config.id_type])
     else:
         kind = SQL(_COLUMN_TYPES[logical])
     return Composed([Identifier(name), SQL(" "), kind])
+
+
+def _sparse(dimensions: int, dialect: Dialect) -> Composable:
+    return SQL("{type}({dimensions})").format(type=dialect.sparse_type, dimensions=Integer(dimensions))

@@ -287,6 +287,8 @@ def _array(logical: str, values: Sequence[Any], table: Table, dialect: Dialect) 
         return domain_values(table, values)
     if logical == "embedding":
         return dialect.embeddings(values, table.vector_type)
+    if logical == "sparse_embedding":
+        return dialect.sparse_embeddings(values)
     if logical in _JSON_COLUMNS:
         return dialect.jsons(values)
     return Param(list(values), _ARRAY_TYPES[logical])

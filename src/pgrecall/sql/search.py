@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pgrecall.sql.dialect import Encoded
     from pgrecall.sql.selection import Selection
-    from pgrecall.table import Table
+    from pgrecall.table import SparseColumn, Table
 
 # Up to so many rows the second step costs more planning than it saves.
 _FEW: Final = 500
@@ -53,6 +53,7 @@ class Search:
     text: str
     args: tuple[object, ...]
     selection: Selection
+    sparse: bool = False
 
     @property
     def needs_code(self) -> bool:
@@ -62,7 +63,9 @@ class Search:
     def bind(self, query: Encoded, code: Encoded = b"") -> Statement:
         """Return the statement for *query*, an embedding in pgvector's binary format, and its code."""
         dialect, table = self.selection.dialect, self.selection.table
-        values = {_QUERY: dialect.embedding(query, table.vector_type)}
+        values = {
+            _QUERY: dialect.sparse_embedding(query) if self.sparse else dialect.embedding(query, table.vector_type)
+        }
         if self.needs_code:
             values[_CODE] = dialect.embedding(code, VectorType.BIT)
         return Statement(self.text, tuple(values.get(arg, arg) if type(arg) is object else arg for arg in self.args))
@@ -74,21 +77,23 @@ def search(
     *,
     extras: frozenset[str] = frozenset(),
     max_distance: float | None = None,
+    sparse: SparseColumn | None = None,
 ) -> Search:
     """Return the statement that finds the nearest of the selected rows by *plan*.
 
     Args:
         selection: Which rows.
         plan: The way, from the planner.
-        extras: Which of ``embedding`` and ``envelope`` to return too.
+        extras: What to return too, of what is only read where it is asked for.
         max_distance: Rows farther away are left out. Only for the exact way, where it also saves work;
             after another the caller cuts, so that it can tell few from far.
+        sparse: The column to look into in the place of the embedding's, by inner product.
     """
     dialect, vector_type = selection.dialect, selection.table.vector_type
-    query = Param(_QUERY, dialect.embedding_type(vector_type))
+    query = Param(_QUERY, dialect.embedding_type(vector_type) if sparse is None else dialect.sparse_embedding_type)
     code = Param(_CODE, dialect.embedding_type(VectorType.BIT))
-    statement = _Shape(selection, plan, extras, query, code).composed(max_distance).compile()
-    return Search(statement.text, statement.args, selection)
+    statement = _Shape(selection, plan, extras, query, code, sparse).composed(max_distance).compile()
+    return Search(statement.text, statement.args, selection, sparse is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,13 @@ class _Shape:
     """The parts that the statements of one search have in common."""
 
     def __init__(
-        self, selection: Selection, plan: Plan, extras: frozenset[str], query: Composable, code: Composable
+        self,
+        selection: Selection,
+        plan: Plan,
+        extras: frozenset[str],
+        query: Composable,
+        code: Composable,
+        sparse: SparseColumn | None = None,
     ) -> None:
         self._plan = plan
         self._table: Table = selection.table
@@ -156,10 +167,18 @@ class _Shape:
         self._conditions = conditions(selection)
         self._scoped = selection.scope.domain is not None
         self._columns = projection(selection, extras)
-        self._embedding = Identifier(self._table.columns.embedding)
         self._query = query
         self._code = code
-        self._distance = self._between(self._table.distance.operator, self._embedding, self._query)
+        self._operator: LiteralString
+        if sparse is None:
+            self._embedding = Identifier(self._table.columns.embedding)
+            self._operator = indexed_operator(self._table, plan.quantized)[0]
+            self._distance = self._between(self._table.distance.operator, self._embedding, self._query)
+        else:
+            self._embedding = Identifier(sparse.column)
+            self._operator = Distance.INNER_PRODUCT.operator
+            self._distance = self._between(self._operator, self._embedding, self._query)
+        self._sized = self._table.sized or sparse is not None
 
     def composed(self, max_distance: float | None) -> Composable:
         """Return the statement for the plan's way."""
@@ -172,7 +191,7 @@ class _Shape:
         if max_distance is not None:
             limit = Param(max_distance, "float8")
             near = SQL("{distance} <= {limit}").format(distance=self._distance, limit=limit)
-            parts = [*parts, near] if self._table.sized else [self._after(parts, near)]
+            parts = [*parts, near] if self._sized else [self._after(parts, near)]
         # Also where the column takes no NULL: another process may have it take NULL, for those who write with another
         # model, before this one looks at the table again.
         parts = [*parts, SQL("{c} IS NOT NULL").format(c=self._embedding)]
@@ -217,7 +236,6 @@ class _Shape:
                 parts.append(self._conditions[0])
         if plan.condition is not None:
             parts.append(literal_condition(table, plan.condition))
-        operator = indexed_operator(table, plan.quantized)[0]
         query: Composable = self._query
         if plan.quantized is VectorType.HALFVEC and table.distance is Distance.COSINE:
             # Its length means nothing here, and may be more than half precision holds.
@@ -227,7 +245,7 @@ class _Shape:
         held, asked = (
             indexed_expression(table, plan.quantized, side, self._dialect) for side in (self._embedding, query)
         )
-        scanned = self._nearest(self._columns, parts, self._between(operator, held, asked), plan.fetch)
+        scanned = self._nearest(self._columns, parts, self._between(self._operator, held, asked), plan.fetch)
         if plan.access is Access.INDEX and plan.quantized is None:
             return scanned
         # "+ 0": from PostgreSQL 17 on, the order of the inner scan would be taken for granted otherwise.

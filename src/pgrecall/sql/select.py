@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Param, Statement
 from pgrecall.sql.dml import has_id, id_type
@@ -27,8 +27,11 @@ ROW = (
     "domain_id",
     "embedding",
     "envelope",
+    "sparse_embedding",
 )
 """What every row that is read consists of, in this order; a search puts the distance behind it."""
+_EXTRAS: Final = ("embedding", "envelope", "sparse_embedding")
+_CONVERTED: Final = (*_EXTRAS, "metadata", "metadata_types")
 
 
 def projection(selection: Selection, extras: frozenset[str]) -> Composable:
@@ -40,7 +43,9 @@ def projection(selection: Selection, extras: frozenset[str]) -> Composable:
     wanted["metadata"] = metadata_object(table)
     wanted["document_id"] = document_id(table)
     wanted["domain_id"] = domain_text(table) if selection.scope.is_everything and columns.domain_id else None
-    for extra in ("embedding", "envelope"):
+    if table.sparse is None:
+        wanted["sparse_embedding"] = None
+    for extra in _EXTRAS:
         if extra not in extras:
             wanted[extra] = None
     parts: list[Composable] = []
@@ -50,7 +55,7 @@ def projection(selection: Selection, extras: frozenset[str]) -> Composable:
             value = SQL("NULL")
         elif name == "id" and table.id_type != "text":
             value = SQL("{c}::text").format(c=value)
-        elif name in ("metadata", "metadata_types", "embedding", "envelope"):
+        elif name in _CONVERTED:
             value = selection.dialect.select(value)
         parts.append(SQL("{value} AS {alias}").format(value=value, alias=Identifier(name)))
     return SQL(", ").join(parts)

@@ -100,7 +100,7 @@ def best(selection: Selection, ranking: Ranking, candidates: Candidates, returne
     matching = conditions(selection)
     if query := _matching(ranking, candidates):
         matching.append(SQL("{column} @@ {query}").format(column=column, query=Param(query, "text::tsquery")))
-    tail = [_distance(selection, returned.embedding), _SCORE, _headline(table, returned.headline)]
+    tail = [distance_to(selection, returned.embedding), _SCORE, _headline(table, returned.headline)]
     parts: dict[str, Composable] = {
         "columns": SQL(", ").join([projection(selection, returned.extras), *tail]),
         "place": _PLACE,
@@ -135,7 +135,7 @@ def _best_by_index(selection: Selection, ranking: Ranking, returned: Returned) -
     table = selection.table
     negative = _negative_score(ranking)
     tail = [
-        _distance(selection, returned.embedding),
+        distance_to(selection, returned.embedding),
         SQL("- ({negative}) AS {name}").format(negative=negative, name=_SCORE),
         _headline(table, returned.headline),
     ]
@@ -251,7 +251,8 @@ def _plain(column: Composable) -> Composable:
     return SQL("""setweight({column}, 'D')""").format(column=column)
 
 
-def _distance(selection: Selection, embedding: Encoded | None) -> Composable:
+def distance_to(selection: Selection, embedding: Encoded | None) -> Composable:
+    """Return the distance of a row to *embedding*; NULL where there is none, or one of another length."""
     table, dialect = selection.table, selection.dialect
     if embedding is None:
         return SQL("NULL::float8")
