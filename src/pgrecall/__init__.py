@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgrecall.build import BuildOptions, IndexProgress
 from pgrecall.columns import Columns
-from pgrecall.config import HNSW, MMR, CollectionConfig, IVFFlat, PoolConfig, SearchOptions
+from pgrecall.config import HNSW, MMR, CollectionConfig, IVFFlat, PoolConfig, RetryConfig, SearchOptions
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import PGRecallError
 from pgrecall.fusion import Convex, Fusion, ReciprocalRank, Union
@@ -114,6 +114,7 @@ __all__ = [
     "ReembedReport",
     "ReplaceResult",
     "Rerank",
+    "RetryConfig",
     "RetryOptions",
     "Scope",
     "Scores",

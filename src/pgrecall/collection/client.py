@@ -69,8 +69,9 @@ class AsyncClient(Inspection, Aliases):
                 raise ConfigError(msg)
             self._database = Database(LentSource(connection))
         else:
-            self._pools = Pools(resolve(url), pool or PoolConfig())
-            self._database = Database(self._pools)
+            pool = pool or PoolConfig()
+            self._pools = Pools(resolve(url), pool)
+            self._database = Database(self._pools, pool.retry)
 
     def __repr__(self) -> str:
         where = "a connection of the caller's" if self._pools is None else str(self._pools.address)

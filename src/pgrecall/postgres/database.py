@@ -9,8 +9,9 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 
-from pgrecall.errors import ConfigError, PGRecallError
-from pgrecall.postgres.failures import is_conflict, is_lost, translate
+from pgrecall.config import RetryConfig
+from pgrecall.errors import ConfigError, ConnectionFailed, PGRecallError
+from pgrecall.postgres.failures import is_conflict, is_lost, is_unready, translate
 from pgrecall.postgres.probe import probe
 from pgrecall.postgres.session import Session
 from pgrecall.sql.dialect import Dialect, Wire
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pgrecall.table import Server
 
 T = TypeVar("T")
-_ATTEMPTS: Final = 5
 _DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
@@ -53,8 +53,9 @@ def _always() -> bool:
 class Database:
     """Runs operations, translates their errors, and repeats them where that is safe."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, retry: RetryConfig | None = None) -> None:
         self._source = source
+        self._retry = RetryConfig() if retry is None else retry
 
     def __reduce__(self) -> NoReturn:
         msg = (
@@ -78,9 +79,8 @@ class Database:
 
         Nearly all work here may be repeated: reads change nothing, and writes are whole transactions that
         end in the same rows however often they run. *may_repeat* is asked where that is not so.
-        So a lost connection, a deadlock or a serialization
-        failure is tried again, up to five times, with exponential backoff and jitter. On a connection
-        that was lent it is not: its transaction is the caller's.
+        So what failed only because of the moment is tried again, as `RetryConfig` says, with exponential
+        backoff and jitter. On a connection that was lent it is not: its transaction is the caller's.
 
         Raises:
             PGRecallError: The driver's error, translated.
@@ -88,10 +88,11 @@ class Database:
         try:
             async with self._source.session() as session:
                 return await work(session)
-        except PGRecallError:
-            raise  # said already, also where it is an OSError at the same time
-        except _DRIVER_ERRORS as error:
-            if not (self._source.repeatable and _is_transient(error) and may_repeat()):
+        except (PGRecallError, *_DRIVER_ERRORS) as error:
+            again = self._source.repeatable and self._retry.attempts > 1
+            if not (again and _is_transient(error) and may_repeat()):
+                if isinstance(error, PGRecallError):
+                    raise  # said already
                 raise translate(error) from error
         return await self._again(work, may_repeat)
 
@@ -105,8 +106,8 @@ class Database:
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: _is_transient(error) and may_repeat()),
-            stop=stop_after_attempt(_ATTEMPTS - 1),
-            wait=wait_random_exponential(multiplier=0.02, max=1.0),
+            stop=stop_after_attempt(self._retry.attempts - 1),
+            wait=wait_random_exponential(multiplier=self._retry.first_delay, max=self._retry.max_delay),
             reraise=True,
         )
         try:
@@ -114,7 +115,7 @@ class Database:
         except PGRecallError:
             raise
         except _DRIVER_ERRORS as error:
-            raise translate(error) from error
+            raise translate(error, tries=1 + retrying.statistics["attempt_number"]) from error
 
     async def server(self) -> Server:
         """Return what the connections are connected to."""
@@ -182,7 +183,10 @@ class LentSource:
 
 
 def _is_transient(error: BaseException) -> bool:
-    return not isinstance(error, PGRecallError) and (is_lost(error) or is_conflict(error))
+    if isinstance(error, PGRecallError):
+        # What opening a pool says: nothing has been sent yet.
+        return isinstance(error, ConnectionFailed) and is_unready(error.__cause__)
+    return is_lost(error) or is_conflict(error) or is_unready(error)
 
 
 def _check_lent(lent: object) -> None:

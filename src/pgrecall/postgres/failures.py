@@ -37,11 +37,47 @@ CANNOT_INSTALL: Final = (pg.InsufficientPrivilegeError, pg.UndefinedFileError, p
 """What CREATE EXTENSION raises where it is not allowed, or the server does not know the extension."""
 
 
-def translate(error: BaseException) -> PGRecallError:
-    """Return the error of ours that says what *error* means."""
+_STATEMENT_TIMEOUT: Final = (
+    "the server's statement_timeout is too short for it: raise it for this client with "
+    "PoolConfig(server_settings={'statement_timeout': ...}), or do less at once"
+)
+_ADVICE: Final[tuple[tuple[type[asyncpg.PostgresError], str], ...]] = (
+    (
+        pg.TooManyConnectionsError,
+        "lower max_size of the PoolConfig, put PgBouncer in between, or raise the server's max_connections",
+    ),
+    (
+        pg.DiskFullError,
+        "the server has no room left, and the transaction wrote nothing: free some, or give it more, and call again",
+    ),
+    (
+        pg.ConfigurationLimitExceededError,
+        "the transaction wrote nothing: raise the limit, give the session more work_mem, or do less at once",
+    ),
+    (
+        pg.OutOfMemoryError,
+        "the server ran out of memory, and the transaction wrote nothing: do less at once, or give the server more",
+    ),
+    (pg.LockNotAvailableError, "somebody else holds the table: call again later, or raise lock_timeout"),
+    (
+        pg.DeadlockDetectedError,
+        "others write the same rows in another order: call again, or raise RetryConfig.attempts",
+    ),
+    (pg.SerializationError, "others write the same rows: call again, or raise RetryConfig.attempts"),
+)
+"""What to do about errors of the server, under the heading of their class."""
+
+
+def translate(error: BaseException, *, tries: int = 1) -> PGRecallError:
+    """Return the error of ours that says what *error* means, and what to do about it.
+
+    Args:
+        error: The driver's.
+        tries: How often it was tried.
+    """
     if isinstance(error, PGRecallError):
         return error
-    said = _said(error)
+    said = "; ".join([_said(error), *([f"tried {tries} times"] if tries > 1 else []), *_advice(error)])
     if isinstance(error, TimeoutError):
         return DatabaseError("the statement took longer than command_timeout allows and was cancelled")
     if isinstance(error, _REFUSED):
@@ -61,6 +97,12 @@ def translate(error: BaseException) -> PGRecallError:
     return DatabaseError(said)
 
 
+def _advice(error: BaseException) -> list[str]:
+    if isinstance(error, pg.QueryCanceledError) and "statement timeout" in str(error):
+        return [_STATEMENT_TIMEOUT]
+    return [advice for kind, advice in _ADVICE if isinstance(error, kind)]
+
+
 def is_lost(error: BaseException) -> bool:
     """Whether *error* means that the connection is gone, and another may work."""
     if isinstance(error, asyncpg.InternalClientError):
@@ -70,6 +112,11 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, (*_LOST, OSError)) and not isinstance(error, TimeoutError)
 
 
+def is_unready(error: BaseException | None) -> bool:
+    """Whether *error* means that the server takes no connection at the moment."""
+    return isinstance(error, (pg.CannotConnectNowError, pg.TooManyConnectionsError))
+
+
 def is_conflict(error: BaseException) -> bool:
     """Whether *error* only means that the transaction must be run once more."""
     return isinstance(error, _CONFLICT)
@@ -77,5 +124,5 @@ def is_conflict(error: BaseException) -> bool:
 
 def _said(error: BaseException) -> str:
     text = str(error) or type(error).__name__
-    detail = getattr(error, "detail", None)
-    return f"{text} ({detail})" if detail else text
+    more = [part.rstrip(".") for name in ("detail", "hint") if (part := getattr(error, name, None))]
+    return f"{text} ({'; '.join(more)})" if more else text

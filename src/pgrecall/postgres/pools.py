@@ -149,7 +149,7 @@ class Pools:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
             # A ValueError shows parts of the URL, in which a password may be.
             raise self._unreachable(error) from (None if isinstance(error, ValueError) else error)
-        return await LoopPool(pool, server, self._config.max_size).start()
+        return await LoopPool(pool, server, self._config).start()
 
     async def _arguments(self) -> dict[str, Any]:
         url = self.address.url
@@ -204,6 +204,8 @@ class Pools:
             said = "the URL cannot be used"  # its text may show the password
         else:
             said = str(error) or type(error).__name__
+        if isinstance(error, asyncpg.TooManyConnectionsError):
+            return translate(error)
         mapped = translate(error) if isinstance(error, asyncpg.PostgresError) else None
         if mapped is not None and not isinstance(mapped, ConnectionFailed):
             return mapped

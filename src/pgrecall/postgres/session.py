@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import asyncpg
 
 from pgrecall.errors import ConfigError
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    import asyncpg
+    from asyncpg.transaction import Transaction
 
     from pgrecall.sql.compose import Statement
     from pgrecall.sql.dialect import Dialect
@@ -28,12 +31,15 @@ class Session:
         dialect: How values travel on it.
         direct: Whether it is ours and no pooler stands in between, so that it can keep state.
         connection: The driver's connection.
+        patience: Seconds that the server has to end a transaction that failed; then the connection is cut.
+            `None` where it is not ours to cut.
     """
 
     server: Server
     dialect: Dialect
     direct: bool
     connection: asyncpg.Connection
+    patience: float | None = None
 
     async def fetch(self, statement: Statement) -> list[asyncpg.Record]:
         """Run *statement* and return its rows."""
@@ -88,9 +94,35 @@ class Session:
                 raise ConfigError(msg)
             yield
             return
-        async with self.connection.transaction(isolation="repeatable_read", readonly=True):
+        async with self._within(self.connection.transaction(isolation="repeatable_read", readonly=True)):
             yield
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         """Return a context manager: a transaction, or a savepoint in the one that is open."""
-        return self.connection.transaction()
+        return self._within(self.connection.transaction())
+
+    @asynccontextmanager
+    async def _within(self, transaction: Transaction) -> AsyncGenerator[None]:
+        await transaction.start()
+        try:
+            yield
+        except BaseException:
+            await self._roll_back(transaction)
+            raise
+        else:
+            await transaction.commit()
+
+    async def _roll_back(self, transaction: Transaction) -> None:
+        """Roll back, so that what led to it is raised and not what comes of it.
+
+        On a network that has gone silent a rollback has no end, and a caller who gave up would wait on.
+        """
+        try:
+            async with asyncio.timeout(self.patience):
+                await transaction.rollback()
+        except TimeoutError:
+            with suppress(asyncpg.InterfaceError):
+                self.connection.terminate()
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError, OSError):
+            # The connection is gone, and the transaction with it.
+            pass
