@@ -1,7 +1,9 @@
 """The server is killed, in the midst of everything, and started again on the same data."""
 
 import asyncio
+import os
 import random
+import signal
 
 import asyncpg
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from integration_tests.faults.conftest import OURS, batch, check_batches, until
 from integration_tests.oracle import Corpus
-from pgrecall import HNSW, AsyncClient, PoolConfig, RetryConfig
+from pgrecall import HNSW, Access, AsyncClient, PoolConfig, RetryConfig, SearchOptions
 from pgrecall.errors import ConnectionFailed, IndexBuildError
 
 SMALL = HNSW(m=4, ef_construction=16)
@@ -22,9 +24,6 @@ WHERE m.amname = 'hnsw'
 
 async def kill_backend(url):
     """Kill one of our backends with SIGKILL: PostgreSQL then ends all others, and recovers."""
-    import os
-    import signal
-
     connection = await asyncpg.connect(url)
     pid = await connection.fetchval(f"SELECT pid {OURS} AND pid <> pg_backend_pid() LIMIT 1")
     connection.terminate()
@@ -113,9 +112,9 @@ async def test_an_index_build_that_a_kill_ended_is_done_by_the_next_call(mortal,
             row[0] for row in await asyncio.to_thread(mortal.rows, VALID, mortal_url.split("/")[3].split("?")[0])
         ] == [True]
         query = corpus.query()
-        plan = await docs.explain(query, postgres=True)
-        assert any(f"using {index.name}" in line for line in plan.postgres) or plan.index == index.name or plan.access
-        corpus.check(await docs.search(query, 10), query, 10, recall=0.5)
+        by_index = SearchOptions(access=Access.INDEX)
+        assert (await docs.explain(query, options=by_index)).index == index.name
+        corpus.check(await docs.search(query, 10, options=by_index), query, 10, recall=0.5)
         assert await docs.count() == 400
 
 

@@ -123,6 +123,8 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def _said(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
+    # The driver's own text has detail and hint on lines of their own.
+    text = str(error.args[0] if isinstance(error, asyncpg.PostgresError) and error.args else error)
+    text = text or type(error).__name__
     more = [part.rstrip(".") for name in ("detail", "hint") if (part := getattr(error, name, None))]
     return f"{text} ({'; '.join(more)})" if more else text
