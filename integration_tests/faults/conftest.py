@@ -12,7 +12,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from integration_tests.conftest import Database
 from pgrecall import Record, embedded
 
 # What is acknowledged must survive a kill, so commits wait until it is written. That the machine itself
@@ -143,13 +142,3 @@ async def nothing_leaks():
     names = {thread.name for thread in set(threading.enumerate()) - threads}
     # The loop's own executor keeps its threads until the loop ends.
     assert {name for name in names if not name.startswith(("asyncio_", "pgrecall portal"))} == set()
-
-
-@pytest.fixture
-def no_connection_left(database):
-    """Nothing of ours is connected any more at the end of the test."""
-    yield database
-    assert database.ask(f"SELECT count(*) {OURS}") == 0
-
-
-__all__ = ["Database"]

@@ -48,6 +48,8 @@ class Proxy:
         self._writers |= {writer, server[1]}
         try:
             await asyncio.gather(self._pass(reader, server[1], writer), self._pass(server[0], writer, None))
+        except asyncio.CancelledError:
+            pass  # the proxy is closed; the loop's own server would complain of a task that ends so
         finally:
             for end in (writer, server[1]):
                 self._writers.discard(end)

@@ -177,4 +177,8 @@ async def test_backends_that_are_terminated_under_load_cost_nothing(database, co
         assert ended > 50
         sent, found = await check_batches(docs, acknowledged)
         assert sent == found
-    assert await connection.fetchval(f"SELECT count(*) {OURS}") == 0
+
+    async def none_connected():
+        return await connection.fetchval(f"SELECT count(*) {OURS}") == 0
+
+    await until(none_connected)
