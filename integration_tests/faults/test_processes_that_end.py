@@ -79,7 +79,7 @@ workers = [fork(number) for number in range(3)]
 docs.upsert(batch(9, 1))
 told = [json.loads(workers[0][1].readline()) for _ in range(8)]
 os.kill(workers[0][0], signal.SIGKILL)
-workers.append(fork(4))  # the arbiter puts another one in its place
+workers.append(fork(3))  # the arbiter puts another one in its place
 statuses = [os.waitpid(child, 0)[1] for child, _ in workers]
 told += [json.loads(line) for _, pipe in workers[1:] for line in pipe]
 for _, pipe in workers:
