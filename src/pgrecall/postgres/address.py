@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
 from pgrecall import embedded
@@ -20,8 +20,30 @@ _MAX_PORT: Final = 65_535
 _SCHEME: Final = re.compile(r"^postgres(?:ql)?(?:\+[a-z0-9_]+)?://", re.IGNORECASE)
 
 
+class _HiddenURL(str):
+    """A URL that is one to the driver, and shows nothing to who prints variables, as reporters of errors do."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'postgresql://…'"
+
+
+class OfThisProcess:
+    """What is neither pickled nor copied: connections belong to one process, and their address holds a password."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        msg = (
+            "connections cannot be pickled or copied: make the client, collection or store in the process that uses it "
+            "(a child after a fork can go on with its parent's)"
+        )
+        raise TypeError(msg)
+
+
 @dataclass(frozen=True, slots=True)
-class Address:
+class Address(OfThisProcess):
     """An address whose text forms never show the password.
 
     Attributes:
@@ -80,7 +102,7 @@ def resolve(url: str | None) -> Address:
         msg = f"{source} cannot be read; special characters in a user name or password must be percent-encoded"
         raise ConfigError(msg)
     # postgresql+asyncpg:// and friends name a driver, which is ours to choose.
-    return Address(_SCHEME.sub("postgresql://", url, count=1))
+    return Address(_HiddenURL(_SCHEME.sub("postgresql://", url, count=1)))
 
 
 def _is_whole(url: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import asyncpg
 
 from pgrecall.config import RetryConfig
 from pgrecall.errors import ConfigError, ConnectionFailed, PGRecallError
+from pgrecall.postgres.address import OfThisProcess
 from pgrecall.postgres.failures import is_conflict, is_lost, is_unready, translate
 from pgrecall.postgres.probe import probe
 from pgrecall.postgres.session import Session
@@ -50,19 +51,12 @@ def _always() -> bool:
     return True
 
 
-class Database:
+class Database(OfThisProcess):
     """Runs operations, translates their errors, and repeats them where that is safe."""
 
     def __init__(self, source: Source, retry: RetryConfig | None = None) -> None:
         self._source = source
         self._retry = RetryConfig() if retry is None else retry
-
-    def __reduce__(self) -> NoReturn:
-        msg = (
-            "connections cannot be pickled or copied: make the client, collection or store in the process that uses it "
-            "(a child after a fork can go on with its parent's)"
-        )
-        raise TypeError(msg)
 
     @property
     def lent(self) -> bool:
@@ -115,7 +109,8 @@ class Database:
         except PGRecallError:
             raise
         except _DRIVER_ERRORS as error:
-            raise translate(error, tries=1 + retrying.statistics["attempt_number"]) from error
+            tries = 1 + retrying.statistics["attempt_number"]
+            raise translate(error, tries=tries) from error
 
     async def server(self) -> Server:
         """Return what the connections are connected to."""

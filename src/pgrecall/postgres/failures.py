@@ -103,6 +103,20 @@ def _advice(error: BaseException) -> list[str]:
     return [advice for kind, advice in _ADVICE if isinstance(error, kind)]
 
 
+def without_secrets(error: BaseException) -> BaseException:
+    """Return *error*, met while connecting, without the driver's frames: their variables hold the password.
+
+    Reporters of errors show the variables of all frames.
+    """
+    left: list[BaseException | None] = [error]
+    while left:
+        seen = left.pop()
+        if seen is not None and seen.__traceback__ is not None:
+            seen.with_traceback(None)
+            left += [seen.__cause__, seen.__context__]
+    return error
+
+
 def is_lost(error: BaseException) -> bool:
     """Whether *error* means that the connection is gone, and another may work."""
     if isinstance(error, asyncpg.InternalClientError):

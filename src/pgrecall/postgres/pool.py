@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from pgrecall.errors import ConnectionFailed
+from pgrecall.postgres.failures import without_secrets
 from pgrecall.postgres.session import Session
 from pgrecall.sql.dialect import Dialect
 
@@ -101,7 +102,9 @@ class LoopPool:
             return await self._pool.acquire()
         except TimeoutError as error:
             msg = f"the server did not answer within connect_timeout ({self._config.connect_timeout:g} seconds)"
-            raise ConnectionFailed(msg) from error
+            raise ConnectionFailed(msg) from without_secrets(error)
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            raise without_secrets(error) from error.__cause__
 
     async def _release(self, session: Session) -> None:
         """Give a connection to asyncpg's pool; one that cannot be mended is cut there, and replaced."""

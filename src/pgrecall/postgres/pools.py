@@ -15,7 +15,8 @@ import asyncpg
 from pgrecall import embedded
 from pgrecall.errors import ConnectionFailed, PGRecallError
 from pgrecall.postgres import codecs
-from pgrecall.postgres.failures import translate
+from pgrecall.postgres.address import OfThisProcess
+from pgrecall.postgres.failures import translate, without_secrets
 from pgrecall.postgres.pool import LoopPool
 from pgrecall.postgres.probe import keeps_prepared_statements, probe
 
@@ -52,7 +53,7 @@ class _Connection(asyncpg.Connection):
         return ""
 
 
-class Pools:
+class Pools(OfThisProcess):
     """The pools of one client: where its sessions come from."""
 
     repeatable = True
@@ -147,9 +148,13 @@ class Pools:
                 init=prepare,
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+            failed = self._unreachable(error)
             # A ValueError shows parts of the URL, in which a password may be.
-            raise self._unreachable(error) from (None if isinstance(error, ValueError) else error)
-        return await LoopPool(pool, server, self._config).start()
+            failed.__cause__ = None if isinstance(error, ValueError) else without_secrets(error)
+        else:
+            return await LoopPool(pool, server, self._config).start()
+        # Out here it has no context either.
+        raise failed
 
     async def _arguments(self) -> dict[str, Any]:
         url = self.address.url
