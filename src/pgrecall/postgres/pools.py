@@ -149,8 +149,7 @@ class Pools(OfThisProcess):
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
             failed = self._unreachable(error)
-            # A ValueError shows parts of the URL, in which a password may be.
-            failed.__cause__ = None if isinstance(error, ValueError) else without_secrets(error)
+            failed.__cause__ = None if _shows_the_url(error) else without_secrets(error)
         else:
             return await LoopPool(pool, server, self._config).start()
         # Out here it has no context either.
@@ -205,8 +204,8 @@ class Pools(OfThisProcess):
     def _unreachable(self, error: Exception) -> PGRecallError:
         if isinstance(error, TimeoutError):
             said = f"no answer within {self._config.connect_timeout:g} seconds"
-        elif isinstance(error, ValueError):
-            said = "the URL cannot be used"  # its text may show the password
+        elif _shows_the_url(error):
+            said = "the URL cannot be used"
         else:
             said = str(error) or type(error).__name__
         if isinstance(error, asyncpg.TooManyConnectionsError):
@@ -234,6 +233,11 @@ class _Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._pool.give_back(self._session, well=error is None)
+
+
+def _shows_the_url(error: Exception) -> bool:
+    """Whether the text of *error* has parts of the URL, in which a password may be; a bad certificate's has not."""
+    return isinstance(error, ValueError) and not isinstance(error, OSError)
 
 
 def _is_open(task: asyncio.Task[LoopPool]) -> bool:
