@@ -114,7 +114,7 @@ async def _watch(options: argparse.Namespace, url: str, workers: list[subprocess
     while any(process.poll() is None for process in workers):
         await asyncio.sleep(0.05)
         now = time.monotonic()
-        if now >= look:
+        if look <= now < until:
             look = now + 1
             with suppress(psutil.Error):
                 _look(watched, [psutil.Process(process.pid) for process in workers if process.poll() is None])
@@ -236,8 +236,8 @@ def _findings(
 def _flat(findings: Findings, key: str, what: str, unit: str, values: list[Any]) -> None:
     """Report a value that must not grow: the last quarter of the time against the second."""
     quarter = max(len(values) // 4, 1)
-    # The first belongs to starting up, and the last lines to ending.
-    early, late = values[quarter : 2 * quarter] or values, values[-quarter - 2 : -2] or values
+    # The first quarter belongs to starting up.
+    early, late = values[quarter : 2 * quarter] or values, values[-quarter:]
     if not early or not late:
         return
     first = statistics.median(early)

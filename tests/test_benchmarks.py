@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from benchmarks import corpus, filters, report, samples
+from benchmarks import corpus, filters, report, samples, soak_worker
 from benchmarks.calibrate import Samples
 from benchmarks.figures import Findings, Target
 from benchmarks.report import Grid
@@ -126,3 +128,22 @@ def test_slopes_of_exact_measurements():
     work = [(n, f) for n in (10.0, 200.0, 3_000.0) for f in (100.0, 400.0)]
     taken = Samples(work, [150 + 0.3 * n + 9 * f for n, f in work])
     assert taken.slopes() == pytest.approx([150, 0.3, 9])
+
+
+def test_soak_knows_a_row_by_its_version():
+    row = soak_worker.record("0-0-00001", 7)
+    assert soak_worker.fault(row, 7) is None
+    assert "content" in soak_worker.fault(row, 8)
+    assert "deleted" in soak_worker.fault(row, None)
+    other = replace(row, embedding=soak_worker.record("0-0-00001", 8).embedding)
+    assert "embedding" in soak_worker.fault(other, 7)
+
+
+def test_soak_after_a_call_that_failed_either_version_is_right():
+    diary = soak_worker.Diary()
+    diary.acknowledged("a", 1)
+    diary.unknown("a", 2)
+    diary.unknown("b", 1)
+    assert diary.possible == {"a": [1, 2], "b": [None, 1]}
+    diary.acknowledged("a", None)
+    assert diary.possible["a"] == [None]

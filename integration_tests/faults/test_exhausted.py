@@ -133,13 +133,13 @@ async def test_a_disk_that_is_full_loses_nothing_and_serves_again_when_there_is_
             async with AsyncClient(mortal_url, pool=pool) as client:
                 docs = await client.get_or_create_collection("docs", dimensions=3)
                 written = []
-                with pytest.raises(DatabaseError, match=r"No space left.*no room left.*call again"):
+                with pytest.raises(DatabaseError, match=r"No space left.*no room left.*call again"):  # noqa: PT012 - whichever write fills the disk
                     for number in range(1_000):
                         await docs.upsert(batch(0, number))
                         written.append((0, number))
                 sent, found = await check_batches(docs, written)
                 assert sent == found > 0
-                subprocess.run(["mount", "-o", "remount,size=16m", place], check=True)
+                subprocess.run(["mount", "-o", "remount,size=16m", place], check=True)  # noqa: ASYNC221 - it takes a millisecond
                 await docs.upsert(batch(1, 0))
                 await check_batches(docs, [*written, (1, 0)])
         finally:
@@ -182,7 +182,7 @@ async def test_a_lock_table_that_is_full_is_said_and_served_again(mortal, mortal
             except asyncpg.OutOfMemoryError:
                 await greedy.execute("ROLLBACK TO s")
                 step //= 2
-        with pytest.raises(DatabaseError, match=r"shared memory.*max_locks_per_transaction") as caught:
+        with pytest.raises(DatabaseError, match=r"shared memory.*max_locks_per_transaction") as caught:  # noqa: PT012 - whichever table is one too many
             for number in range(1, 200):
                 await client.collection(f"other{number}").upsert(batch(0, number))
         assert caught.value.__cause__.sqlstate == "53200"

@@ -45,7 +45,7 @@ async def test_a_connection_cut_at_any_byte_of_a_write_loses_and_doubles_nothing
                 await through.upsert(batch(0, number, rows=60))
             except ConnectionFailed as error:
                 # Only what opens the pool is not tried again.
-                assert "cannot connect" in str(error)
+                assert "cannot connect" in str(error)  # noqa: PT017 - it may also succeed
                 await through.upsert(batch(0, number, rows=60))
             written.append((0, number))
         assert proxy.cuts >= 30

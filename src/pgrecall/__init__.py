@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgrecall.build import BuildOptions, IndexProgress
 from pgrecall.columns import Columns
-from pgrecall.config import HNSW, MMR, CollectionConfig, IVFFlat, PoolConfig, RetryConfig, SearchOptions
+from pgrecall.config import HNSW, MMR, CollectionConfig, IVFFlat, SearchOptions
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import PGRecallError
 from pgrecall.fusion import Convex, Fusion, ReciprocalRank, Union
@@ -19,6 +19,7 @@ from pgrecall.keyword_plan import KeywordPlan
 from pgrecall.layout import HashPartitions
 from pgrecall.plan import Access, Plan
 from pgrecall.planner.recommend import IndexRecommendation, recommend_index
+from pgrecall.pooling import PoolConfig, RetryConfig
 from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.records import Facet, Group, Match, Page, Record, RecordBatch, RecordChange, Scores, UpsertResult
 from pgrecall.reranking import Rerank

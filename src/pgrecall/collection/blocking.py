@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from pgrecall.collection.collection import AsyncCollection
     from pgrecall.collection.ledger import AsyncLedger
     from pgrecall.collection.stats import CollectionStats
-    from pgrecall.config import MMR, CollectionConfig, PoolConfig, SearchOptions
+    from pgrecall.config import MMR, CollectionConfig, SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.plan import Plan
+    from pgrecall.pooling import PoolConfig
     from pgrecall.records import Embedding, Extra, Match, Page, Record, SparseEmbedding, UpsertResult
     from pgrecall.scope import Scope
     from pgrecall.table import Server, TableColumn

@@ -14,8 +14,9 @@ from pgrecall.collection.key_values import AsyncKeyValues
 from pgrecall.collection.namespace import Namespace
 from pgrecall.collection.schema import ensure_table
 from pgrecall.columns import check_identifier
-from pgrecall.config import CollectionConfig, PoolConfig
+from pgrecall.config import CollectionConfig
 from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, PermissionDenied
+from pgrecall.pooling import PoolConfig
 from pgrecall.postgres import Database, LentSource, Pools, catalog, resolve
 from pgrecall.promoted import CONTENT
 from pgrecall.scope import DEFAULT_DOMAIN, Scope

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pgrecall.collection.trial import EXACT, Trial, percentile, plans
+from pgrecall.collection.trial import EXACT, Trial, check_sample, percentile, plans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +63,7 @@ class RecallReport:
 
 async def recall(handle: Handle, query: Query, *, sample: int, queries: Queries | None) -> RecallReport:
     """See `AsyncCollection.recall`; the embedding of *query* plays no part."""
+    check_sample(sample, queries)
 
     async def work(session: Session) -> RecallReport:
         async with session.snapshot():

@@ -41,6 +41,12 @@ _DRAWN_FROM: Final = 50
 _ROUNDING: Final = 1e-6
 
 
+def check_sample(sample: int, queries: Queries | None) -> None:
+    """Raise `ConfigError` where *sample* is no number of queries that can be drawn, and is needed."""
+    if queries is None:
+        check_range(sample, "sample", 1, MAX_SAMPLE)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one question found.
@@ -98,7 +104,6 @@ class Trial:
         if queries is not None:
             trial._questions = _given(queries, table)
         else:
-            check_range(sample, "sample", 1, MAX_SAMPLE)
             trial._questions = await _drawn(handle, session, table, sample)
             trial._query = replace(query, k=query.k + 1)
         return trial

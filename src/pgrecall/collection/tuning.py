@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pgrecall.collection import plotting, searching
-from pgrecall.collection.trial import EXACT, Trial, percentile
+from pgrecall.collection.trial import EXACT, Trial, check_sample, percentile
 from pgrecall.config import SearchOptions
 from pgrecall.errors import ConfigError, PermissionDenied, SchemaError
 from pgrecall.plan import Access
@@ -122,6 +122,7 @@ class Aim:
         if isinstance(self.target, bool) or not isinstance(self.target, int | float) or not 0 < self.target <= 1:
             msg = f"target must be a recall above 0 and at most 1, not {self.target!r}"
             raise ConfigError(msg)
+        check_sample(self.sample, self.queries)
         if self.plot is not None:
             plotting.check(Path(self.plot))
 

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 
 import asyncpg
 
-from pgrecall.config import RetryConfig
 from pgrecall.errors import ConfigError, ConnectionFailed, PGRecallError
+from pgrecall.pooling import RetryConfig
 from pgrecall.postgres.address import OfThisProcess
 from pgrecall.postgres.failures import is_conflict, is_lost, is_unready, translate
 from pgrecall.postgres.probe import probe

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from asyncpg.pool import PoolConnectionProxy
 
-    from pgrecall.config import PoolConfig
+    from pgrecall.pooling import PoolConfig
     from pgrecall.table import Server
 
 _IDLE_SECONDS: Final = 60.0

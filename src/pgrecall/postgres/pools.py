@@ -23,7 +23,7 @@ from pgrecall.postgres.probe import keeps_prepared_statements, probe
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pgrecall.config import PoolConfig
+    from pgrecall.pooling import PoolConfig
     from pgrecall.postgres.address import Address
     from pgrecall.postgres.session import Session
     from pgrecall.table import Server
