@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgrecall import HNSW, CollectionConfig, Columns, IVFFlat, Record, SearchOptions
-from pgrecall.config import MAX_IDENTIFIER_BYTES
+from pgrecall.columns import MAX_IDENTIFIER_BYTES
 from pgrecall.errors import ConfigError, FilterError, PGRecallError
 from pgrecall.filters import And, Equals, In, Key, Not, parse
-from pgrecall.filters.parse import MAX_OPERANDS
+from pgrecall.filters.limits import MAX_OPERANDS
 from pgrecall.plan import Access, Plan
 from pgrecall.pooling import PoolConfig, RetryConfig
 from pgrecall.promoted import parse_fields

@@ -13,13 +13,13 @@ from pgrecall.config import (
     Columns,
     Index,
     IVFFlat,
-    PoolConfig,
     SearchOptions,
     check_choice,
     check_range,
 )
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
+from pgrecall.pooling import PoolConfig
 from pgrecall.scope import Scope
 
 DEFAULT_COLUMNS: Final[Mapping[str, str]] = {

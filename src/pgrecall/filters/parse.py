@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, Literal, NoReturn, cast
 
 from pgrecall.errors import FilterError
+from pgrecall.filters.limits import MAX_DEPTH, check_size
 from pgrecall.filters.nodes import (
     And,
     Column,
@@ -27,13 +28,8 @@ from pgrecall.filters.nodes import (
 )
 from pgrecall.jsonb import JSONValueError, dumps
 
-MAX_DEPTH: Final = 20
 MAX_CLAUSES: Final = 1_000
 MAX_VALUES: Final = 10_000
-# Each is a parameter of the statement, of which the protocol allows 32,767.
-MAX_OPERANDS: Final = 30_000
-# What a mapping of the greatest depth is made of: a negation, an alternative and a conjunction at each level.
-_MAX_NODE_DEPTH: Final = 4 * MAX_DEPTH
 _Maker = Callable[[Field, Any, str], Filter]
 _COLUMNS: Final = ("id", "document_id", "chunk_index", "created_at", "content")
 
@@ -58,31 +54,8 @@ def parse(filter: Filter | Mapping[str, Any] | None) -> Filter | None:
         if not isinstance(filter, Mapping):
             _fail("", f"must be a mapping of metadata keys to values, not {type(filter).__name__}")
         filter = _Parser().mapping(filter, "", 0)
-    _check_size(filter)
+    check_size(filter)
     return None if _is_true(filter) else filter
-
-
-def _check_size(filter: Filter) -> None:
-    """Raise `FilterError` where *filter* is too deep, or compares with more values than a statement takes."""
-    operands = 0
-    left: list[tuple[Filter, int]] = [(filter, 1)]
-    while left:
-        node, depth = left.pop()
-        match node:
-            case And(clauses) | Or(clauses):
-                left += [(clause, depth + 1) for clause in clauses]
-            case Not(clause):
-                left.append((clause, depth + 1))
-            case In(jsons=jsons):
-                operands += len(jsons)
-            case Node():
-                operands += 1
-            case _:
-                _fail("", f"has a {type(node).__name__} among its nodes")
-        if depth > _MAX_NODE_DEPTH:
-            _fail("", f"is nested deeper than {_MAX_NODE_DEPTH} nodes")
-        if operands > MAX_OPERANDS:
-            _fail("", f"has more than {MAX_OPERANDS} values in all; ask with fewer at a time")
 
 
 class _Parser:

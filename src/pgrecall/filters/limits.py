@@ -1,0 +1,43 @@
+"""How large a filter may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pgrecall.errors import FilterError
+from pgrecall.filters.nodes import And, In, Node, Not, Or
+
+if TYPE_CHECKING:
+    from pgrecall.filters.nodes import Filter
+
+MAX_DEPTH: Final = 20
+# Each is a parameter of the statement, of which the protocol allows 32,767.
+MAX_OPERANDS: Final = 30_000
+# What a mapping of the greatest depth is made of: a negation, an alternative and a conjunction at each level.
+_MAX_NODE_DEPTH: Final = 4 * MAX_DEPTH
+
+
+def check_size(filter: Filter) -> None:
+    """Raise `FilterError` where *filter* is too deep, or compares with more values than a statement takes."""
+    operands = 0
+    left: list[tuple[Filter, int]] = [(filter, 1)]
+    while left:
+        node, depth = left.pop()
+        match node:
+            case And(clauses) | Or(clauses):
+                left += [(clause, depth + 1) for clause in clauses]
+            case Not(clause):
+                left.append((clause, depth + 1))
+            case In(jsons=jsons):
+                operands += len(jsons)
+            case Node():
+                operands += 1
+            case _:  # pyright: ignore[reportUnnecessaryComparison] - callers need not be typed
+                msg = f"the filter has a {type(node).__name__} among its nodes"
+                raise FilterError(msg)
+        if depth > _MAX_NODE_DEPTH:
+            msg = f"the filter is nested deeper than {_MAX_NODE_DEPTH} nodes"
+            raise FilterError(msg)
+        if operands > MAX_OPERANDS:
+            msg = f"the filter has more than {MAX_OPERANDS} values in all; ask with fewer at a time"
+            raise FilterError(msg)
