@@ -182,7 +182,7 @@ def of_names(schema, name, column, field, other):
         upkeep.note_rows(schema, other, 3),
         upkeep.prewarm(schema, schema, other),
         *promoted.add_columns(made, fields, code=False),
-        *promoted.keep_columns(made, other, fields, BINARY, code=False),
+        *promoted.keep_columns(made, other, fields, BINARY, code=False, text=None),
         promoted.drop_function(schema, other),
         promoted.fill(made, fields, 0, 9, code=False),
         promoted.note_field(made, fields[0]),
@@ -214,7 +214,7 @@ def test_the_body_of_a_triggers_function_is_quoted_as_a_whole_and_in_itself(fiel
     bodies = []
     for name in (key, "topic"):
         fields = parse_fields({name: str})
-        function = promoted.keep_columns(table(fields=fields), "f", fields, BINARY, code=False)[0]
+        function = promoted.keep_columns(table(fields=fields), "f", fields, BINARY, code=False, text=None)[0]
         (body,) = re.findall(r"AS (E?'.*')$", function.text, re.DOTALL)
         # Read it as PostgreSQL does.
         text = body[body.index("'") + 1 : -1].replace("''", "'")
