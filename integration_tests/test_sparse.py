@@ -12,6 +12,7 @@ from pgrecall import (
     CollectionConfig,
     Columns,
     Convex,
+    HashPartitions,
     HybridOptions,
     KeywordOptions,
     PoolConfig,
@@ -383,6 +384,25 @@ async def test_the_index_comes_with_the_dense_one_and_goes_with_it(client, conne
     assert all(step.startswith("REINDEX") for step in steps[:2])
     assert second.name in await docs.drop_index()
     assert (await docs.add_sparse_embeddings(SIZE)).index is None
+
+
+async def test_a_table_with_partitions_is_indexed_too(client, connection):
+    docs = await client.get_or_create_collection(replace(CONFIG, layout=HashPartitions(count=2)))
+    for domain in ("default", "b", "c"):
+        batch = [Record(id=f"{n}", embedding=[1, n], sparse_embedding=SPARSE[n]) for n in range(60)]
+        await docs.domain(domain).upsert(batch)
+    await docs.create_index()
+    name = (await docs.add_sparse_embeddings(SIZE)).index.name
+    await docs.create_index(HNSW(m=8), replace=True)
+    made = (await docs.add_sparse_embeddings(SIZE)).index
+    assert (made.name == name, dict(made.options)["m"]) == (False, "8")
+    counted = "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%sparsevec_ip_ops%'"
+    assert await connection.fetchval(counted) == 3
+    for options in (FORCED[0], FORCED[1]):
+        found = await docs.domain("b").search_sparse(ASKED, 10, options=options)
+        assert [match.score for match in found] == pytest.approx(sorted(PRODUCTS[:60], reverse=True)[:10], rel=1e-5)
+    assert made.name in await docs.drop_index()
+    assert await connection.fetchval(counted) == 0
 
 
 async def test_a_copy_takes_them_along(client):

@@ -17,7 +17,7 @@ from pgrecall.collection.field_indexes import (
     measure_correlation,
     wanted_values,
 )
-from pgrecall.collection.partition_indexes import build_in_partitions, drop_loose, is_same
+from pgrecall.collection.partition_indexes import build_in_partitions, build_sparse_in_partitions, drop_loose, is_same
 from pgrecall.config import HNSW, Index, IVFFlat
 from pgrecall.distance import VectorType
 from pgrecall.errors import CollectionNotFound, ConfigError, SchemaError
@@ -157,9 +157,12 @@ async def _build_sparse(build: Builder, index: HNSW, *, replace: bool) -> None:
     if table.sparse is None or (table.sparse_indexes and not replace):
         return
     await session.execute(ddl.analyze(table), timeout=FOREVER)
-    statement = ddl.create_sparse_index(table, table.sparse, index, session.dialect)
     size = await statistics.mean_width(session, table, table.sparse.column)
-    await build(statement, f"the index on the sparse embeddings of {table.qualified_name}", index=index, size=size)
+    if table.layout is not None:
+        await build_sparse_in_partitions(build, table.sparse, index, size)
+    else:
+        statement = ddl.create_sparse_index(table, table.sparse, index, session.dialect)
+        await build(statement, f"the index on the sparse embeddings of {table.qualified_name}", index=index, size=size)
     await _drop(session, table, list(table.sparse_indexes))
 
 

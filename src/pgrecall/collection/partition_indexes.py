@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pgrecall.config import CollectionConfig, Index
     from pgrecall.distance import VectorType
     from pgrecall.postgres import Session
-    from pgrecall.table import Table, VectorIndex
+    from pgrecall.table import SparseColumn, Table, VectorIndex
 
 
 async def build_in_partitions(build: Builder, index: Index, quantized: VectorType | None) -> str | None:
@@ -50,6 +50,29 @@ async def build_in_partitions(build: Builder, index: Index, quantized: VectorTyp
     await alter_quickly(session, table, [whole])
     made = [name for name in await statistics.index_names(session, table) if name not in before]
     return made[0] if made else None
+
+
+async def build_sparse_in_partitions(build: Builder, sparse: SparseColumn, index: HNSW, size: int) -> None:
+    """Build the index on the sparse embeddings of a table with partitions likewise.
+
+    Args:
+        build: Builds.
+        sparse: The column.
+        index: Its parameters.
+        size: Bytes of a sparse embedding.
+    """
+    session, table = build.session, build.table
+    async for part, _ in _partitions(session, build.handle.config, table):
+        await remove_leftovers(session, part)
+        attached = await catalog.attached_indexes(session, part)
+        loose = [old for old in part.sparse_indexes if old.name not in attached]
+        done = [old for old in loose if is_same(old, index, 0, None)]
+        await _drop(session, part, [old for old in loose if old not in done])
+        if not done:
+            statement = ddl.create_sparse_index(part, sparse, index, session.dialect)
+            what = f"the index on the sparse embeddings of {part.qualified_name}"
+            await replace(build, table=part)(statement, what, index=index, size=size)
+    await alter_quickly(session, table, [ddl.create_sparse_index(table, sparse, index, session.dialect)])
 
 
 async def drop_loose(session: Session, config: CollectionConfig, table: Table) -> None:

@@ -189,13 +189,14 @@ def create_vector_index(
 
 
 def create_sparse_index(table: Table, sparse: SparseColumn, index: HNSW, dialect: Dialect) -> Statement:
-    """Return the statement that indexes the sparse embeddings by inner product, without blocking writers."""
+    """Return the statement that indexes the sparse embeddings by inner product; see `create_vector_index`."""
     return (
         SQL(
-            "CREATE INDEX CONCURRENTLY ON {table} USING hnsw ({column} {operator_class}) "
+            "CREATE INDEX {how} ON {table} USING hnsw ({column} {operator_class}) "
             "WITH (m = {m}, ef_construction = {ef})"
         )
         .format(
+            how=SQL("CONCURRENTLY" if table.layout is None else ""),
             table=Identifier(table.schema, table.name),
             column=Identifier(sparse.column),
             operator_class=Identifier(dialect.vector_schema, "sparsevec_ip_ops"),
