@@ -18,7 +18,7 @@ from pgrecall.promoted import parse_fields
 from pgrecall.records import RecordBatch
 from pgrecall.rows import prepare
 from pgrecall.scope import Scope
-from pgrecall.sql import ddl, dml, documents, ledger, promoted, select, upkeep
+from pgrecall.sql import correlation, ddl, dml, documents, ledger, promoted, select, upkeep
 from pgrecall.sql import key_values as kv
 from pgrecall.sql.key_values import KEY_VALUES
 from pgrecall.sql.ledger import LEDGER, Marks
@@ -187,7 +187,7 @@ def of_names(schema, name, column, field, other):
         promoted.fill(made, fields, 0, 9, code=False),
         promoted.note_field(made, fields[0]),
         promoted.create_field_index(made, fields[0], fields, code=False, concurrently=True),
-        promoted.sample_values(made, fields, 1.0),
+        correlation.sample_values(made, fields, 1.0),
         dml.count(selection),
         dml.delete(made, conditions(selection)),
         select.by_ids(selection, ["a"], frozenset()),
