@@ -142,7 +142,9 @@ if sys.argv[2] == "killed":
 def test_an_interpreter_that_ends_with_writes_in_flight_leaves_whole_ones(database, interpreter, end):
     process = interpreter(BEGIN + IN_FLIGHT, database.url, end)
     output, complaints = process.communicate(timeout=60)
-    assert (process.returncode, complaints) == (-9 if end == "killed" else 0, "")
+    # asyncpg tells its log of each connection whose transaction it ends.
+    others = [line for line in complaints.splitlines() if not line.startswith("Resetting connection with an active")]
+    assert (process.returncode, others) == (-9 if end == "killed" else 0, [])
     acknowledged = [tuple(map(int, line.split())) for line in output.splitlines() if len(line.split()) == 2]
     assert len(acknowledged) > 3
 
