@@ -176,7 +176,7 @@ def of_names(schema, name, column, field, other):
         ddl.analyze(made),
         ddl.create_trigram_index(made, other),
         ddl.create_vector_index(made, HNSW(), BINARY),
-        ddl.create_vector_index(made, IVFFlat(), BINARY, lists=3),
+        ddl.create_vector_index(made, IVFFlat(lists=3), BINARY),
         upkeep.vacuum(made),
         upkeep.reindex(schema, other),
         upkeep.note_rows(schema, other, 3),

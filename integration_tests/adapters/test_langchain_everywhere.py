@@ -19,7 +19,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.indexing import aindex
 from langchain_core.outputs import Generation
 
-from pgrecall import Client, PoolConfig
+from pgrecall import Client, CollectionConfig, PoolConfig
 from pgrecall.langchain import (
     PGRecallByteStore,
     PGRecallDocumentStore,
@@ -419,6 +419,10 @@ def asynchronous_calls(store):
         "amax_marginal_relevance_search_with_score_by_vector": lambda: (
             store.amax_marginal_relevance_search_with_score_by_vector(vector)
         ),
+        "akeyword_search": lambda: store.akeyword_search("text 1"),
+        "akeyword_search_with_score": lambda: store.akeyword_search_with_score("text 1"),
+        "ahybrid_search": lambda: store.ahybrid_search("text 1"),
+        "ahybrid_search_with_score": lambda: store.ahybrid_search_with_score("text 1"),
         "adelete": lambda: store.adelete(["0"]),
         "aclose": store.aclose,
     }
@@ -438,7 +442,7 @@ async def test_detector_sees_what_blocks(filled):
 
 @pytest.mark.parametrize("warm", [False, True], ids=["first use", "later"])
 async def test_store_never_blocks_the_loop(url, warm):
-    store = PGRecallVectorStore(MODEL, url=url)
+    store = PGRecallVectorStore(MODEL, CollectionConfig(name="worded", text_search="english"), url=url)
     calls = asynchronous_calls(store)
     if warm:
         for call in calls.values():
@@ -462,13 +466,14 @@ async def test_making_a_store_never_blocks_the_loop(url):
 
 
 async def test_retriever_never_blocks_the_loop(url):
-    async with PGRecallVectorStore(MODEL, url=url) as store:
+    config = CollectionConfig(name="worded", text_search="english")
+    async with PGRecallVectorStore(MODEL, config, url=url) as store:
         with watched():
             await store.aadd_documents(DOCUMENTS)
             threshold = {"search_kwargs": {"score_threshold": 0.1}}
-            for kind in ("similarity", "mmr", "similarity_score_threshold"):
+            for kind in ("similarity", "mmr", "similarity_score_threshold", "keyword", "hybrid"):
                 retriever = store.as_retriever(
-                    search_type=kind, k=3, window=2, score_key="s", **threshold if "score" in kind else {}
+                    search_type=kind, k=3, window=2, score_key="s", **threshold if "threshold" in kind else {}
                 )
                 assert await retriever.ainvoke("text 1")
                 assert await retriever.abatch(["text 1", "text 2"])
