@@ -61,7 +61,7 @@ async def by_hand(docs, embedding, k, alpha=0.7, filter=None):
     """Return ids and scores of the mean of both scores, over everything that there is."""
     near = await docs.search(embedding, ROWS, filter=filter)
     worded = {match.id: match.scores.keyword for match in await docs.search_keyword(QUERY, ROWS, filter=filter)}
-    corpus = docs._handle.knowledge.corpus[0]
+    corpus = docs._handle.knowledge.corpora[None][0]
     scores = {
         match.id: alpha * corpus.dense_score(match.score) + (1 - alpha) * corpus.keyword_score(worded.get(match.id, 0))
         for match in near
@@ -78,7 +78,7 @@ async def test_scores_are_the_mean_of_both_parts(docs, embedding, alpha, filter)
     assert [match.score for match in found] == pytest.approx([score for _, score in expected], abs=1e-6)
     assert {match.domain_id for match in found} == {"default"}
     assert all(0 <= match.score <= 1 for match in found)
-    corpus = docs._handle.knowledge.corpus[0]
+    corpus = docs._handle.knowledge.corpora[None][0]
     for match in found:
         parts = corpus.dense_score(match.scores.dense), corpus.keyword_score(match.scores.keyword)
         assert match.score == pytest.approx(alpha * parts[0] + (1 - alpha) * parts[1])

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import pytest
 
 from integration_tests.oracle import Corpus
+from integration_tests.tenants import config, own, role_of, roles
 from pgrecall import HNSW, AsyncClient, Client, PoolConfig, Record
 from pgrecall.errors import ConfigError
 
@@ -159,3 +161,43 @@ def test_threads_work_through_a_pooler(pooled):
         docs = client.get_or_create_collection("docs", dimensions=3)
         docs.upsert(records(100))
         assert [match.id for match in docs.search([1, 2, 3], k=1)] == ["0003"]
+
+
+async def test_row_level_security_leaks_nothing_through_a_pooler(pooled, database, server):
+    settings = config(row_level_security=True)
+    async with roles(database, settings) as (_, runtime):
+        # The pooler logs in as one user for everybody, whom the server makes the role that the policies bind.
+        server.execute(f"ALTER ROLE postgres IN DATABASE {database.name} SET role = '{role_of(runtime)}'")
+        async with AsyncClient(pooled) as client:
+            assert (await client.server()).pooled
+            docs = client.collection(settings)
+            ended = asyncio.Event()
+
+            async def tenant(name):
+                mine, keys = docs.domain(name), client.key_values("n", domain=name)
+                for _ in range(4):
+                    await mine.upsert(own(name, "abc"), ledger=mine.ledger("l"))
+                    found = [*await mine.search([1, 2, 3], k=50), *await mine.get(["a"]), *(await mine.list()).records]
+                    assert {one.content for one in found} == {f"a secret of {name}"}
+                    await keys.set({"k": name.encode()})
+                    assert await keys.get(["k"]) == [name.encode()]
+                    assert await mine.count() == 3
+                    assert await mine.delete(["c"]) == 1
+
+            async def stranger():
+                # Shares the pooler's few connections with the tenants, and names no domain.
+                connection = await asyncpg.connect(pooled, statement_cache_size=0)
+                looks = 0
+                while not ended.is_set() or not looks:
+                    assert await connection.fetch("SELECT id FROM docs") == []
+                    assert not await connection.fetchval("SELECT current_setting('pgrecall.domains', true)")
+                    looks += 1
+                await connection.close()
+
+            strangers = [asyncio.create_task(stranger()) for _ in range(2)]
+            await asyncio.gather(*(tenant(f"tenant{n}") for n in range(6)))
+            ended.set()
+            await asyncio.gather(*strangers)
+        assert database.ask("SELECT count(*) FROM docs") == 0
+        server.execute(f"ALTER ROLE postgres IN DATABASE {database.name} RESET role")
+    assert database.ask("SELECT current_user::text") == "postgres"

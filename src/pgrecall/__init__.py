@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Comparison,
         CopyProgress,
         CopyReport,
+        DomainInfo,
         EmbeddingModel,
         IngestFailure,
         IngestOptions,
@@ -53,10 +54,12 @@ if TYPE_CHECKING:
         ReembedReport,
         ReplaceResult,
         RetryOptions,
+        Rights,
         SourceDocument,
         SourceDocumentPage,
         TuningPoint,
         TuningReport,
+        collection_sql,
     )
 
 __version__ = "0.1.0"
@@ -80,6 +83,7 @@ __all__ = [
     "CopyProgress",
     "CopyReport",
     "Distance",
+    "DomainInfo",
     "EmbeddingModel",
     "Facet",
     "FieldType",
@@ -117,6 +121,7 @@ __all__ = [
     "Rerank",
     "RetryConfig",
     "RetryOptions",
+    "Rights",
     "Scope",
     "Scores",
     "SearchOptions",
@@ -133,6 +138,7 @@ __all__ = [
     "UpsertResult",
     "VectorIndex",
     "VectorType",
+    "collection_sql",
     "recommend_index",
 ]
 
@@ -150,6 +156,7 @@ _ENGINE = frozenset(
         "Comparison",
         "CopyProgress",
         "CopyReport",
+        "DomainInfo",
         "EmbeddingModel",
         "IngestFailure",
         "IngestOptions",
@@ -164,10 +171,12 @@ _ENGINE = frozenset(
         "ReembedReport",
         "ReplaceResult",
         "RetryOptions",
+        "Rights",
         "SourceDocument",
         "SourceDocumentPage",
         "TuningPoint",
         "TuningReport",
+        "collection_sql",
     }
 )
 

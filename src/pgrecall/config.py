@@ -156,6 +156,9 @@ class CollectionConfig:
         setup: ``"create"`` makes what is missing; ``"validate"`` only checks, and never changes anything.
         layout: `HashPartitions` makes a table with partitions by domain; `None` takes what the table has, and
             makes one without.
+        row_level_security: Whether PostgreSQL itself keeps domains apart: a table that is made gets policies,
+            and one that exists must have them (`AsyncCollection.secure` adds them). They bind every role but
+            superusers and those with BYPASSRLS; see `AsyncCollection.grant` for the role to work as.
     """
 
     name: str
@@ -174,6 +177,7 @@ class CollectionConfig:
     model: str | None = None
     setup: Literal["create", "validate"] = "create"
     layout: HashPartitions | None = None
+    row_level_security: bool = False
 
     def __post_init__(self) -> None:
         check_identifier(self.name, "collection name")
@@ -197,6 +201,7 @@ class CollectionConfig:
             msg = "Columns.newest_by is for a table that is there and stays as it is: pass setup='validate' with it"
             raise ConfigError(msg)
         self._check_layout()
+        self._check_security()
         if self.promoted and self.columns.metadata is None:
             msg = "fields are promoted from the metadata, for which columns maps no column"
             raise ConfigError(msg)
@@ -224,6 +229,12 @@ class CollectionConfig:
             raise ConfigError(msg)
         if isinstance(self.index, IVFFlat):
             msg = "partitions are indexed by HNSW only: an IVFFlat index would need other lists in each"
+            raise ConfigError(msg)
+
+    def _check_security(self) -> None:
+        check_choice(self.row_level_security, "row_level_security", (False, True))
+        if self.row_level_security and self.columns.domain_id is None:
+            msg = "row_level_security keeps domains apart, for which columns maps no column"
             raise ConfigError(msg)
 
     @property

@@ -23,7 +23,8 @@
     ├── PortalError (RuntimeError)         a blocking call where it would wait for itself
     └── DatabaseError                      anything else PostgreSQL said; ``__cause__`` has it
 
-Beside it stands `PerformanceWarning` (a `UserWarning`), for what works but could be much faster.
+Beside it stand two kinds of `UserWarning`: `PerformanceWarning`, for what works but could be much faster, and
+`SecurityWarning`, for what works but protects less than was asked for.
 """
 
 from __future__ import annotations
@@ -135,3 +136,7 @@ class DatabaseError(PGRecallError):
 
 class PerformanceWarning(UserWarning):
     """Something works, and would be much faster otherwise; the message says how."""
+
+
+class SecurityWarning(UserWarning):
+    """Something works, and protects less than was asked for; the message says why, and what to do."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from pgrecall.distance import VectorType
-from pgrecall.errors import SchemaError
+from pgrecall.errors import PermissionDenied, SchemaError
 from pgrecall.scope import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
@@ -225,6 +225,11 @@ class Table:
         sized: Whether the embedding's column says how many dimensions there are.
         text: The column with the content's lexemes; `None` where there is none.
         sparse: The column with the sparse embeddings; `None` where there is none.
+        secured: Whether row-level security decides which rows this role sees: it is on, and the role does not
+            bypass it.
+        policed: Whether the policies are in force that let each role see only the domains that it names.
+        owner: The role that owns the table.
+        owned: Whether this role is the owner, or a member of it.
     """
 
     schema: str
@@ -258,6 +263,10 @@ class Table:
     sized: bool = True
     text: TextColumn | None = None
     sparse: SparseColumn | None = None
+    secured: bool = False
+    policed: bool = False
+    owner: str = ""
+    owned: bool = True
 
     @property
     def qualified_name(self) -> str:
@@ -285,14 +294,24 @@ class Table:
         return None if self.key else self.columns.newest_by
 
     def check_scope(self, scope: Scope) -> None:
-        """Raise `SchemaError` where this table cannot keep *scope*: no domain of its rows is called so.
+        """Raise an error where this table cannot keep *scope*, or does not show all of it.
 
         The rows of a table without a column for domains are the default domain's, and no other's.
+
+        Raises:
+            SchemaError: No domain of its rows is called so.
+            PermissionDenied: Row-level security shows all domains only to the table's owner.
         """
-        if self.columns.domain_id is None and scope.domain not in (None, DEFAULT_DOMAIN):
+        if self.secured and scope.is_everything and not self.owned:
+            msg = (
+                f"row-level security shows all domains of {self.qualified_name} at once only to its owner "
+                f"{self.owner!r}; name the domains, with domain() or in_domains(), or work as the owner"
+            )
+            raise PermissionDenied(msg)
+        if self.columns.domain_id is None and scope.domains not in (None, (DEFAULT_DOMAIN,)):
             msg = f"{self.qualified_name} has no column for domains, so it cannot keep {scope} apart"
             raise SchemaError(msg)
-        if self.domain_type == "uuid" and scope.domain is not None and not _is_uuid(scope.domain):
+        if self.domain_type == "uuid" and not all(map(_is_uuid, scope.domains or ())):
             msg = f"domains of {self.qualified_name} are UUIDs, so it has no {scope}"
             raise SchemaError(msg)
 

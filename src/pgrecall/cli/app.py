@@ -32,6 +32,7 @@ def build() -> typer.Typer:
     """
     import typer
 
+    from pgrecall.cli.definition import sql
     from pgrecall.cli.demo import demo
 
     app = typer.Typer(
@@ -54,4 +55,5 @@ def build() -> typer.Typer:
     pgrecall.__annotations__["version"] = Annotated[bool, option]
     app.callback()(pgrecall)
     app.command()(demo)
+    app.command()(sql)
     return app

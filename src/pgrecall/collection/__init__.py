@@ -8,6 +8,7 @@ from pgrecall.collection.client import AsyncClient
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.collection.comparing import Comparison
 from pgrecall.collection.copying import CopyProgress, CopyReport
+from pgrecall.collection.definition import Rights, collection_sql
 from pgrecall.collection.documents import ReplaceResult, SourceDocument, SourceDocumentPage
 from pgrecall.collection.embedding_calls import RetryOptions
 from pgrecall.collection.ingestion import IngestOptions, IngestReport
@@ -20,6 +21,7 @@ from pgrecall.collection.recall import RecallReport
 from pgrecall.collection.reembed_report import ReembedOptions, ReembedProgress, ReembedReport
 from pgrecall.collection.runs import IngestFailure
 from pgrecall.collection.stats import CollectionStats
+from pgrecall.collection.tenancy import DomainInfo
 from pgrecall.collection.tuning import TuningPoint, TuningReport
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Comparison",
     "CopyProgress",
     "CopyReport",
+    "DomainInfo",
     "EmbeddingModel",
     "IngestFailure",
     "IngestOptions",
@@ -47,8 +50,10 @@ __all__ = [
     "ReembedReport",
     "ReplaceResult",
     "RetryOptions",
+    "Rights",
     "SourceDocument",
     "SourceDocumentPage",
     "TuningPoint",
     "TuningReport",
+    "collection_sql",
 ]

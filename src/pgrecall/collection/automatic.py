@@ -171,6 +171,8 @@ async def _missing(handle: Handle, session: Session) -> int:
         return 0
     if about is not None and 2 * about <= enough:
         return enough - about
+    if table.secured and not table.owned:
+        return enough  # others' rows cannot be counted, nor may an index be built
     everything = replace(handle.selection(session, table), scope=Scope.everything(), filter=None)
     return enough - await session.fetch_value(dml.count_up_to(everything, enough))
 

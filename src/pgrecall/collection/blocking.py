@@ -17,6 +17,7 @@ from pgrecall.collection.blocking_exploration import Exploration
 from pgrecall.collection.blocking_loading import Loading
 from pgrecall.collection.blocking_models import Models
 from pgrecall.collection.blocking_namespaces import KeyValues, Ledger
+from pgrecall.collection.blocking_tenancy import Tenancy
 from pgrecall.collection.blocking_wording import Wording
 from pgrecall.collection.client import AsyncClient
 from pgrecall.collection.retrieval import NEAR_AND_VARIED
@@ -156,7 +157,7 @@ class Client:
         portal.call(self.asynchronous.delete_collection(name, schema=schema, adopted=adopted))
 
 
-class Collection(Wording, Exploration, Documents, Amending, Loading, Models, Administration):
+class Collection(Wording, Exploration, Documents, Amending, Loading, Models, Tenancy, Administration):
     """`AsyncCollection` for blocking callers."""
 
     def __init__(self, collection: AsyncCollection) -> None:
@@ -184,6 +185,10 @@ class Collection(Wording, Exploration, Documents, Amending, Loading, Models, Adm
     def domain(self, domain: str) -> Collection:
         """See `AsyncCollection.domain`."""
         return Collection(self.asynchronous.domain(domain))
+
+    def in_domains(self, domains: Iterable[str]) -> Collection:
+        """See `AsyncCollection.in_domains`."""
+        return Collection(self.asynchronous.in_domains(domains))
 
     def all_domains(self) -> Collection:
         """See `AsyncCollection.all_domains`."""

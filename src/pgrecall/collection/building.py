@@ -17,7 +17,7 @@ from pgrecall.collection.resources import Resources, graph_memory, needed_memory
 from pgrecall.config import HNSW, IVFFlat
 from pgrecall.errors import ConfigError, IndexBuildError, PermissionDenied
 from pgrecall.postgres import statistics
-from pgrecall.sql import ddl, upkeep
+from pgrecall.sql import ddl, security, upkeep
 from pgrecall.sql.compose import Statement
 
 if TYPE_CHECKING:
@@ -217,7 +217,13 @@ async def alone(session: Session, table: Table, *, wait: bool = True) -> AsyncGe
                 unlocked = True
                 raise Busy
             await asyncio.sleep(_POLL_SECONDS)
+        # Where this does not bind: only the owner gets here, and its work is about all rows. An error ends the
+        # session, and this with it.
+        if table.secured:
+            await session.fetch(security.administer(on=True))
         yield
+        if table.secured:
+            await session.fetch(security.administer(on=False))
         unlocked = await session.fetch_value(Statement(_UNLOCK, (key,)))
     finally:
         if not unlocked:

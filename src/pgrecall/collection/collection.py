@@ -17,6 +17,7 @@ from pgrecall.collection.loading import Loading
 from pgrecall.collection.models import Models
 from pgrecall.collection.retrieval import Retrieval, checked_extras
 from pgrecall.collection.stats import CollectionStats, stats
+from pgrecall.collection.tenancy import Tenancy
 from pgrecall.collection.wording import Wording
 from pgrecall.config import check_range
 from pgrecall.postgres import Database, LentSource
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, SparseEmbedding, UpsertResult
 
 
-class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Loading, Models, Administration):
+class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Loading, Models, Tenancy, Administration):
     """Records in one table, seen in one domain; made by `AsyncClient`.
 
     A collection that nothing has been written to yet is empty: reading answers accordingly, and the
@@ -78,6 +79,21 @@ class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Load
             ConfigError: *domain* is not a non-empty string.
         """
         return AsyncCollection(replace(self._handle, scope=Scope.of(domain)))
+
+    def in_domains(self, domains: Iterable[str]) -> AsyncCollection:
+        """Return a handle on the same collection that is bound to several domains, which are named.
+
+        Searches find the nearest of them all, and each match says which domain it is from. A record that is
+        written says into which one it goes; what takes an id by itself (`get`, `replace`, `neighbours`) needs a
+        handle of one domain.
+
+        Args:
+            domains: Their names, at least one.
+
+        Raises:
+            ConfigError: They are none, or one of them is not a non-empty string.
+        """
+        return AsyncCollection(replace(self._handle, scope=Scope.of_several(domains)))
 
     def all_domains(self) -> AsyncCollection:
         """Return a handle on the rows of all domains, for administration."""

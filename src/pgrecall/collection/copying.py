@@ -161,14 +161,14 @@ async def copy(source: Handle, target: Handle, wanted: Copying) -> CopyReport:
 
 
 def _check_pair(source: Handle, target: Handle) -> None:
-    if source.scope.is_everything and not target.scope.is_everything:
+    if source.scope.domain is None and target.scope.domain is not None:
         msg = (
-            f"the source is of all domains and the target of {target.scope}: pass target.all_domains() to keep the "
+            f"the source is of {source.scope} and the target of {target.scope}: pass target.all_domains() to keep the "
             "domain of each record, or copy from a handle of one domain"
         )
         raise ConfigError(msg)
     tables = [(handle.database, handle.config.schema, handle.config.name) for handle in (source, target)]
-    if tables[0] == tables[1] and target.scope in (source.scope, Scope.everything()):
+    if tables[0] == tables[1] and (source.scope.domain is None or target.scope.covers(source.scope)):
         msg = f"{source.config.schema}.{source.config.name} cannot be copied onto itself"
         raise ConfigError(msg)
 
@@ -201,7 +201,7 @@ async def _pass_on(source: Handle, target: Handle, page: Page, report: CopyRepor
     records = page.records if wanted.convert is None else _converted(page.records, wanted.convert)
     if isinstance(wanted.convert, LastOfEach):
         records = list({(record.domain_id, record.id): record for record in records}.values())
-    batch = _batch(records, keep_domain=target.scope.is_everything)
+    batch = _batch(records, keep_domain=target.scope.domain is None)
     result = await ingest.upsert(target, batch, len(batch))
     table = await target.run(target.table)
     if wanted.verify and table is not None:
@@ -277,7 +277,7 @@ def _by_domain(
     pairs: Sequence[tuple[str, Record]], scope: Scope, table: Table
 ) -> Iterator[tuple[Scope, list[tuple[str, Record]]]]:
     """Return the records in groups of one domain: an id names one record in one domain only."""
-    if not scope.is_everything or table.columns.domain_id is None:
+    if scope.domain is not None or table.columns.domain_id is None:
         yield scope, list(pairs)
         return
     for domain, part in groupby(pairs, key=lambda pair: pair[1].domain_id or DEFAULT_DOMAIN):

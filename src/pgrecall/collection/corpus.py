@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SECONDS: Final = 120.0
 _UNKNOWN_SECONDS: Final = 10.0
 _MOST_COUNTED: Final = 100_000
+_MOST_CORPORA: Final = 256
 # Pages of a sample are read whole: so many rows give the mean length within a few per cent.
 _SAMPLED_ROWS: Final = 2_000
 # Fewer embeddings than that say little about how similar two of them are.
@@ -31,33 +32,38 @@ _BEHIND: Final = 2
 
 async def corpus_of(handle: Handle, session: Session, table: Table, text: TextColumn) -> Corpus:
     """Return what is known about the texts, not much older than two minutes."""
-    known = handle.knowledge.corpus
+    # Under row-level security only the handle's own texts can be looked at.
+    whose = handle.scope if table.secured else None
+    known = handle.knowledge.corpora.get(whose)
     now = time.monotonic()
     if known is not None and now - known[1] < (_SECONDS if known[0].known else _UNKNOWN_SECONDS):
         return known[0]
     corpus = await _read(handle, session, table, text)
-    handle.knowledge.corpus = corpus, now
+    if len(handle.knowledge.corpora) >= _MOST_CORPORA:
+        handle.knowledge.corpora.clear()
+    handle.knowledge.corpora[whose] = corpus, now
     return corpus
 
 
 async def _read(handle: Handle, session: Session, table: Table, text: TextColumn) -> Corpus:
-    everything = replace(handle.selection(session, table), scope=Scope.everything())
+    own = handle.selection(session, table)
+    seen = own if table.secured else replace(own, scope=Scope.everything())
     frequencies, least, known = await _frequencies(session, table, text)
     if known:
-        rows = await estimate_rows(handle, session, everything)
+        rows = await estimate_rows(handle, session, seen)
     else:
         # Of a table that was never analysed PostgreSQL does not know the rows either.
-        rows = await session.fetch_value(dml.count_up_to(everything, _MOST_COUNTED))
+        rows = await session.fetch_value(dml.count_up_to(seen, _MOST_COUNTED))
     percent = min(100.0, 100.0 * _SAMPLED_ROWS / max(rows, 1))
-    length = await session.fetch_value(lexemes.mean_length(table, text, percent))
-    background, own = await _similarities(handle, session, table, percent)
+    length = await session.fetch_value(lexemes.mean_length(seen, text, percent))
+    background, same = await _similarities(handle, session, table, percent)
     return Corpus(
         rows=max(rows, 1),
         mean_length=max(float(length or 1.0), 1.0),
         frequencies=frequencies,
         least=least,
         background=background,
-        own=own,
+        own=same,
         known=known,
     )
 

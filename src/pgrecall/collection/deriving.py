@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
@@ -25,11 +24,6 @@ _SHORT_LOCK: Final = "SET LOCAL lock_timeout = '500ms'"
 _ATTEMPTS: Final = 60
 # A few megabytes: what is locked and rewritten at a time.
 _BLOCKS: Final = 256
-
-
-def trigger_function() -> str:
-    """Return a name for a trigger's function that no other table's has: a table can be renamed."""
-    return f"pgrecall_derive_{uuid.uuid4().hex[:16]}"
 
 
 async def alter_quickly(session: Session, table: Table, statements: Sequence[Statement]) -> None:

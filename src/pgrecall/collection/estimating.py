@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pgrecall.planner import ALWAYS_EXACT, exact_limit
+from pgrecall.postgres import statistics
 from pgrecall.scope import Scope
 from pgrecall.sql import dml
 from pgrecall.sql.fields import is_covered, is_indexed
+from pgrecall.sql.security import POLICY_SHARE
 
 if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
@@ -100,6 +102,10 @@ def learn(handle: Handle, selection: Selection, passing: int) -> None:
 
 async def _estimate(handle: Handle, session: Session, selection: Selection, limit: int) -> int:
     filter = selection.filter
+    if not limit and selection.table.secured:
+        # By the figures of the whole table, of which this role sees only its domain.
+        rows = await statistics.estimated_rows(session, selection.table)
+        return max(0, round(selection.table.rows)) if rows is None else rows
     if not limit:
         return await _expected(session, selection)
     if filter is None:
@@ -125,7 +131,8 @@ async def _expected(session: Session, selection: Selection) -> int:
     """Return how many rows PostgreSQL expects."""
     # As text, since a lent connection may have any codec for JSON.
     lines = await session.fetch(dml.explain(dml.matching(selection)))
-    return int(_ROWS.findall("\n".join(line[0] for line in lines))[0])
+    rows = int(_ROWS.findall("\n".join(line[0] for line in lines))[0])
+    return round(rows / POLICY_SHARE) if selection.table.secured else rows
 
 
 async def _sampled(handle: Handle, session: Session, selection: Selection) -> tuple[int, int]:
@@ -135,6 +142,9 @@ async def _sampled(handle: Handle, session: Session, selection: Selection) -> tu
     share = max(_SAMPLE_ROWS / max(rows, 1), _SAMPLE_PAGES / pages if pages else 0.0)
     percent = min(100.0, 100.0 * share)
     passing, seen = (await session.fetch(dml.count_sample(selection, percent)))[0]
+    if selection.table.secured and not selection.scope.is_everything:
+        # What is seen of the sample is the scope's own part of it.
+        rows = await estimate(handle, session, replace(selection, filter=None), ALWAYS_EXACT)
     if percent >= 100.0:  # noqa: PLR2004 - per cent
         return passing, passing
     least = passing - 2 * math.sqrt(passing)

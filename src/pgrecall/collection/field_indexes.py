@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pgrecall import jsonb
-from pgrecall.config import SearchOptions
+from pgrecall.config import IVFFlat, SearchOptions
 from pgrecall.errors import ExtensionMissing, SchemaError
 from pgrecall.filters import Equals
 from pgrecall.planner import NOTICEABLE, exact_limit
@@ -152,9 +152,8 @@ async def build_partial(
     there = {old.condition: old for old in table.partial_indexes()}
     for value in values.keys() - there.keys():
         lists = max(1, round(values[value] / 1_000))
-        statement = ddl.create_vector_index(
-            table, index, session.dialect, lists=lists, quantized=quantized, condition=value
-        )
+        sized = replace(index, lists=lists) if isinstance(index, IVFFlat) else index
+        statement = ddl.create_vector_index(table, sized, session.dialect, quantized=quantized, condition=value)
         what = f"{type(index).__name__} of {value.field} = {value.json.decode()} on {table.qualified_name}"
         await build(statement, what, index=index, vector_type=quantized, rows=values[value])
     for value, old in there.items():

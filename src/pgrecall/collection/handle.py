@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from asyncpg import exceptions as pg
 
-from pgrecall.collection.schema import ensure_table, new_table
-from pgrecall.errors import CollectionNotFound, PerformanceWarning, SchemaError
+from pgrecall.collection.definition import new_table
+from pgrecall.collection.schema import ensure_table
+from pgrecall.errors import CollectionNotFound, PerformanceWarning, SchemaError, SecurityWarning
 from pgrecall.planner import Experience
 from pgrecall.postgres import catalog
 from pgrecall.sql.selection import Selection
@@ -43,7 +44,8 @@ class Knowledge:
         estimates: Scope and filter to the rows that pass, and when that was estimated.
         searches: Plans and statements of searches that came before, by all that they depend on.
         experience: What those searches took.
-        corpus: What searches by words know about all texts, and when that was read.
+        corpora: What searches by words know about all texts, and when that was read; under row-level security
+            each scope knows only its own.
         lexemes: Queries that were made lexemes of before, by language and words.
         warned: What has been warned of, which is done once.
     """
@@ -55,7 +57,9 @@ class Knowledge:
     )
     searches: dict[Hashable, tuple[Plan, Search]] = field(default_factory=dict["Hashable", "tuple[Plan, Search]"])
     experience: Experience = field(default_factory=Experience)
-    corpus: tuple[Corpus, float] | None = None
+    corpora: dict[Scope | None, tuple[Corpus, float]] = field(
+        default_factory=dict["Scope | None", "tuple[Corpus, float]"]
+    )
     lexemes: dict[tuple[str, Words], Reading] = field(default_factory=dict["tuple[str, Words]", "Reading"])
     warned: set[str] = field(default_factory=set[str])
 
@@ -63,7 +67,7 @@ class Knowledge:
         """Have everything looked up again at the next use."""
         self.table = None
         self.experience = Experience()
-        self.corpus = None
+        self.corpora.clear()
         self.forget_estimates()
 
     def forget_estimates(self) -> None:
@@ -97,9 +101,18 @@ class Handle:
             raise
 
     async def transaction(self, work: Callable[[Session], Awaitable[T]], *, repeat: bool = True) -> T:
-        """Return what *work* returns, run in one transaction; see `Database.transaction`."""
+        """Return what *work* returns, run in one transaction, in scope; see `Database.transaction`."""
+
+        async def scoped(session: Session) -> T:
+            table = await self.table(session)
+            if table is None or not table.secured:
+                return await work(session)
+            table.check_scope(self.scope)
+            async with session.entered(self.scope):
+                return await work(session)
+
         try:
-            return await self.database.transaction(work, repeat=repeat)
+            return await self.database.transaction(scoped, repeat=repeat)
         except SchemaError as error:
             self._doubt(error)
             raise
@@ -127,6 +140,7 @@ class Handle:
             raise CollectionNotFound(msg)
         if known.table is not None:
             self._warn_of_fields(known.table)
+            self._warn_of_bypass(session, known.table)
         return known.table
 
     def _warn_of_fields(self, table: Table) -> None:
@@ -139,6 +153,16 @@ class Handle:
                 "metadata; add them with add_fields()"
             )
             warnings.warn(msg, PerformanceWarning, stacklevel=2)
+
+    def _warn_of_bypass(self, session: Session, table: Table) -> None:
+        """Warn, once, that the policies that were asked for bind everybody but this role."""
+        if self.config.row_level_security and not table.secured and "bypass" not in self.knowledge.warned:
+            self.knowledge.warned.add("bypass")
+            msg = (
+                f"row-level security of {table.qualified_name} does not bind role {session.server.user!r}, which is a "
+                "superuser or has BYPASSRLS; work as a role that it binds: grant() makes one"
+            )
+            warnings.warn(msg, SecurityWarning, stacklevel=2)
 
     def selection(self, session: Session, table: Table, filter: Filter | None = None) -> Selection:
         """Return the rows in scope that pass *filter*, as *session* reads and writes them."""

@@ -19,15 +19,16 @@ from pgrecall.collection.field_indexes import (
 )
 from pgrecall.collection.partition_indexes import build_in_partitions, build_sparse_in_partitions, drop_loose, is_same
 from pgrecall.config import HNSW, Index, IVFFlat
-from pgrecall.distance import VectorType
 from pgrecall.errors import CollectionNotFound, ConfigError, SchemaError
 from pgrecall.postgres import catalog, statistics
 from pgrecall.sql import ddl, upkeep
+from pgrecall.sql.quantized import quantization
 
 if TYPE_CHECKING:
     from pgrecall.build import ProgressLike
     from pgrecall.collection.handle import Handle
     from pgrecall.config import CollectionConfig
+    from pgrecall.distance import VectorType
     from pgrecall.postgres import Session
     from pgrecall.table import Table, VectorIndex
 
@@ -49,7 +50,7 @@ async def create_index(
         Busy: Somebody else builds, and *wait* is false.
     """
     table = await handle.made_table(handle.config.dimensions)
-    quantized = _quantized(table, index)
+    quantized = quantization(table, index)
 
     async def work(session: Session) -> VectorIndex:
         require_direct(session)
@@ -139,9 +140,10 @@ async def _build(build: Builder, index: Index, quantized: VectorType | None, *, 
     if table.layout is not None:
         name = await build_in_partitions(build, index, quantized)
     else:
-        statement = ddl.create_vector_index(table, index, session.dialect, lists=lists, quantized=quantized)
+        sized = _with_lists(index, lists)
+        statement = ddl.create_vector_index(table, sized, session.dialect, quantized=quantized)
         what = f"{type(index).__name__} on {table.qualified_name}"
-        name = await build(statement, what, index=_with_lists(index, lists), vector_type=quantized)
+        name = await build(statement, what, index=sized, vector_type=quantized)
     # Those of single values are built anew, with the same parameters.
     await _drop(session, table, [*present, *(table.partial_indexes() if present else ())])
     if present and table.tuned:
@@ -231,38 +233,3 @@ def like(index: VectorIndex) -> Index:
     """Return kind and parameters of an index that there is."""
     options = {name: int(value) for name, value in index.options}
     return IVFFlat() if index.method == "ivfflat" else HNSW(**options)  # pyright: ignore[reportArgumentType]
-
-
-def _quantized(table: Table, index: Index) -> VectorType | None:
-    """Return what the index is to hold, where that is coarser than the column.
-
-    Raises:
-        ConfigError: pgvector cannot index this column so.
-    """
-    if table.dimensions is None:
-        msg = f"{table.qualified_name} does not say how many dimensions its embeddings have, which an index needs"
-        raise ConfigError(msg)
-    asked = index.quantization if isinstance(index, HNSW) else "none"
-    if asked == "none" or table.vector_type is VectorType.BIT:
-        held = table.vector_type
-    elif asked is not None:
-        held = VectorType(asked)
-    else:
-        finest = (table.vector_type, VectorType.HALFVEC, VectorType.BIT)
-        held = next(kind for kind in finest if kind.max_indexed_dimensions >= table.dimensions)
-    if table.dimensions > held.max_indexed_dimensions:
-        most = held.max_indexed_dimensions
-        msg = (
-            f"pgvector indexes up to {most} dimensions of {held.value}, and {table.qualified_name} has "
-            f"{table.dimensions}; HNSW() by itself chooses a coarser type for the index"
-        )
-        raise ConfigError(msg)
-    if not isinstance(index, HNSW) and table.distance.operator_class(table.vector_type) not in _IVFFLAT_CLASSES:
-        msg = f"IVFFlat knows no {table.distance.value} distance on {table.vector_type.value}; use HNSW"
-        raise ConfigError(msg)
-    return None if held is table.vector_type else held
-
-
-_IVFFLAT_CLASSES: Final = frozenset(
-    f"{kind}_{distance}_ops" for kind in ("vector", "halfvec") for distance in ("cosine", "l2", "ip")
-) | {"bit_hamming_ops"}

@@ -15,7 +15,9 @@ from pgrecall import jsonb
 from pgrecall.collection.namespace import Namespace
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError
+from pgrecall.scope import Scope
 from pgrecall.sql import ledger as sql
+from pgrecall.sql.security import enter
 from pgrecall.sql.side_tables import SideRows, delete
 
 if TYPE_CHECKING:
@@ -232,6 +234,8 @@ class _Bookkeeper:
 
     async def _tell(self, session: Session, statement: Statement) -> None:
         try:
+            if self._space.secured:
+                await session.fetch(enter(Scope.of(self._space.rows.domain)))
             await session.execute(statement)
         except pg.UndefinedTableError:
             self._space.forget()

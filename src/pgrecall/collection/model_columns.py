@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,11 +15,12 @@ from pgrecall.collection.indexing import index_fields
 from pgrecall.config import CODE_COLUMN, ORIGINAL_MODEL, model_column
 from pgrecall.errors import CollectionNotFound, ConfigError, ModelNotFound, ModelNotReady, PermissionDenied, SchemaError
 from pgrecall.postgres import catalog
+from pgrecall.scope import Scope
 from pgrecall.sql import ddl, models, promoted
 from pgrecall.sql.compose import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
@@ -108,6 +110,21 @@ async def listed(handle: Handle, session: Session) -> list[EmbeddingModel]:
     return found
 
 
+@asynccontextmanager
+async def of_all_domains(session: Session, table: Table) -> AsyncGenerator[None]:
+    """Let statements see the rows of all domains, since models are of the whole table.
+
+    Raises:
+        PermissionDenied: Row-level security shows them to the table's owner only.
+    """
+    if not table.secured:
+        yield
+        return
+    table.check_scope(Scope.everything())
+    async with session.transaction(), session.entered(Scope.everything()):
+        yield
+
+
 async def switch(handle: Handle, name: str, most: int) -> str:
     """See `Models.switch_model`."""
 
@@ -121,7 +138,8 @@ async def switch(handle: Handle, name: str, most: int) -> str:
             msg = f"the embeddings of model {name!r} are still being made; finish reembed() first"
             raise ModelNotReady(msg)
         if most >= 0:
-            lacking = await session.fetch_value(models.count_missing(table, wanted.column))
+            async with of_all_domains(session, table):
+                lacking = await session.fetch_value(models.count_missing(table, wanted.column))
             if lacking > most:
                 msg = (
                     f"{lacking} records have no embedding of model {name!r} yet, and max_missing is {most}: run "
@@ -136,7 +154,7 @@ async def switch(handle: Handle, name: str, most: int) -> str:
             await session.execute(models.note(table, model_column(model), kept))
         return next((model.name for model in found.values() if model.current), ORIGINAL_MODEL)
 
-    return await _owning(handle, lambda: handle.transaction(work))
+    return await _owning(handle, lambda: handle.database.transaction(work))
 
 
 async def drop(handle: Handle, name: str) -> None:

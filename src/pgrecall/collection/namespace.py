@@ -11,7 +11,7 @@ from asyncpg import exceptions as pg
 from pgrecall.errors import CollectionNotFound, ConfigError, PermissionDenied, RecordError, SchemaError
 from pgrecall.postgres import catalog
 from pgrecall.rows.values import all_plain, content
-from pgrecall.scope import MAX_DOMAIN_BYTES
+from pgrecall.scope import MAX_DOMAIN_BYTES, Scope
 from pgrecall.sql import ddl, side_tables
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Namespace:
     database: Database
     rows: SideRows
     setup: Literal["create", "validate"] = field(default="create", compare=False)
+    _seen: dict[str, bool] = field(default_factory=dict[str, bool], init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         name = self.rows.namespace
@@ -86,7 +87,13 @@ class Namespace:
         """
 
         async def whole(session: Session) -> T:
-            return await work(session) if await self._exists(session) else missing
+            if not await self._exists(session):
+                return missing
+            if not self.secured:
+                return await work(session)
+            # What the transaction says of the domain is read by the statements behind it.
+            async with session.transaction(), session.entered(Scope.of(self.rows.domain)):
+                return await work(session)
 
         try:
             return await self.database.run(whole)
@@ -103,6 +110,8 @@ class Namespace:
         """
         await self.prepare()
         try:
+            if self.secured:
+                return await self.database.transaction(self._scoped(work))
             return await (self.database.transaction(work) if whole else self.database.run(work))
         except CollectionNotFound:
             self.forget()
@@ -130,7 +139,19 @@ class Namespace:
 
     def forget(self) -> None:
         """Look at the table again at its next use."""
-        _usable.get(self.database, set()).discard(self._place)
+        _usable.get(self.database, {}).pop(self._place, None)
+
+    @property
+    def secured(self) -> bool:
+        """Whether row-level security is known to decide which rows this role sees."""
+        return self._seen.get("secured", False) or _usable.get(self.database, {}).get(self._place, False)
+
+    def _scoped(self, work: Callable[[Session], Awaitable[T]]) -> Callable[[Session], Awaitable[T]]:
+        async def scoped(session: Session) -> T:
+            async with session.entered(Scope.of(self.rows.domain)):
+                return await work(session)
+
+        return scoped
 
     async def _exists(self, session: Session, *, written: bool = False) -> bool:
         """Whether there is the table; an error where it cannot be used as it is to be used."""
@@ -143,7 +164,8 @@ class Namespace:
                 msg = f"there is no table {name}, and setup='validate' makes none"
                 raise CollectionNotFound(msg)
             return False
-        readable, writable, columns = facts[0]
+        readable, writable, secured, _, _, columns = facts[0]
+        self._seen["secured"] = secured
         if missing := sorted({"domain_id", "namespace", "key", *self.rows.table.columns} - set(columns)):
             msg = f"{name} is not pgrecall's: it lacks {', '.join(missing)}; rename it, or use another schema"
             raise SchemaError(msg)
@@ -182,8 +204,9 @@ class Namespace:
 
     def _remember(self) -> None:
         # On a lent connection a rollback of the caller's could take the table away again.
-        if not self.database.lent:
-            _usable.setdefault(self.database, set()).add(self._place)
+        known = _usable.setdefault(self.database, {}) if not self.database.lent else {}
+        # Where another namespace was faster, it has looked, and we have not.
+        known.setdefault(self._place, self._seen.get("secured", False))
 
 
 def _check_fits(value: object, most: int) -> None:
@@ -205,5 +228,5 @@ def _check_server(server: Server, name: str) -> None:
         raise PermissionDenied(msg)
 
 
-# The tables, by schema and name, that have been seen to be there and in order.
-_usable: Final[WeakKeyDictionary[Database, set[tuple[str, str]]]] = WeakKeyDictionary()
+# The tables, by schema and name, that have been seen to be there and in order, and whether they are secured.
+_usable: Final[WeakKeyDictionary[Database, dict[tuple[str, str], bool]]] = WeakKeyDictionary()

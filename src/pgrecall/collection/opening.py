@@ -9,7 +9,7 @@ from pgrecall.collection.client import AsyncClient
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.config import CollectionConfig
 from pgrecall.errors import ConfigError
-from pgrecall.scope import DEFAULT_DOMAIN
+from pgrecall.scope import DEFAULT_DOMAIN, UNSET, Unset
 
 DEFAULT_COLLECTION: Final = "documents"
 """The table that all adapters use unless told otherwise, so that each finds what another wrote."""
@@ -23,7 +23,7 @@ def open_collection(
     *,
     url: str | None = None,
     client: ClientLike | None = None,
-    domain: str | None = None,
+    domain: str | Unset = UNSET,
 ) -> tuple[Collection, AsyncClient | None]:
     """Return the collection, and the client that was made for it and is to be closed with it, if any.
 
@@ -33,22 +33,23 @@ def open_collection(
         collection: Its name, its configuration, or a handle on it.
         url: Where the database is; see `AsyncClient`.
         client: A client that is open already, instead of a URL.
-        domain: The domain to bind the handle to; ``"default"`` unless given.
+        domain: The domain to bind the handle to; ``"default"``, or that of the handle, unless given.
 
     Raises:
-        ConfigError: A handle was given together with a URL or a client, or both of those.
+        ConfigError: A handle was given together with a URL or a client, or both of those; or the domain is `None`,
+            or cannot be one.
     """
     if isinstance(collection, AsyncCollection | Collection):
         if url is not None or client is not None:
             msg = "a collection that is open already needs neither url nor client"
             raise ConfigError(msg)
         handle = collection if isinstance(collection, Collection) else Collection(collection)
-        return handle if domain is None else handle.domain(domain), None
+        return handle if domain is UNSET else handle.domain(domain), None
     if not isinstance(collection, str | CollectionConfig):
         msg = f"collection must be a name, a CollectionConfig or a collection, not {type(collection).__name__}"
         raise ConfigError(msg)
     opened, made = open_client(url, client)
-    bound = opened.collection(collection, domain=DEFAULT_DOMAIN if domain is None else domain)
+    bound = opened.collection(collection, domain=DEFAULT_DOMAIN if domain is UNSET else domain)
     return Collection(bound), made
 
 

@@ -90,7 +90,8 @@ async def _partitions(
     """Give each partition, with its vector indexes that are no part of an index of the whole table."""
     for schema, name in await catalog.partitions(session, table):
         # Settings are noted with the whole table only.
-        own = replace(config, schema=schema, name=name, layout=None, distance=table.distance, text_search=None)
+        whole = {"layout": None, "text_search": None, "row_level_security": False}
+        own = replace(config, schema=schema, name=name, distance=table.distance, **whole)
         part = await catalog.read_table(session, own)
         if part is not None:
             attached = await catalog.attached_indexes(session, part)

@@ -70,8 +70,8 @@ class Pipeline:
 
     async def take_in(self, source: object, run: str | None) -> IngestReport:
         """Write what *source* holds, and return what was done."""
-        if self._handle.scope.is_everything:
-            msg = "ingest() writes to one domain: take a handle of that domain, not of all of them"
+        if self._handle.scope.domain is None:
+            msg = f"ingest() writes to one domain, and this handle is of {self._handle.scope}: take it from domain(…)"
             raise ConfigError(msg)
         if run is not None:
             self._run = await Run.begin(self._handle, run)

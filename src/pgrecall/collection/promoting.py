@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pgrecall.collection.building import Builder, alone, require_direct
-from pgrecall.collection.deriving import alter_quickly, fill, trigger_function
+from pgrecall.collection.definition import field_notes, has_code, new_columns, trigger_function
+from pgrecall.collection.deriving import alter_quickly, fill
 from pgrecall.collection.field_indexes import trigram_schema
 from pgrecall.collection.indexing import current, index_fields
 from pgrecall.collection.text_columns import new_text_column, require_ranking_extension
@@ -22,13 +23,11 @@ if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
     from pgrecall.config import CollectionConfig
     from pgrecall.postgres import Session
-    from pgrecall.sql.compose import Statement
-    from pgrecall.table import Server, Table
+    from pgrecall.table import Table
 
 
 async def promote_new(session: Session, table: Table, config: CollectionConfig) -> None:
     """Give a table without rows, which nobody else uses yet, its promoted fields, within a transaction."""
-    fields = config.promoted
     if CONTENT in config.fields:
         # Its index is built with the vector index: to keep it while rows are loaded takes ten times as long.
         await trigram_schema(session, table)
@@ -38,21 +37,8 @@ async def promote_new(session: Session, table: Table, config: CollectionConfig) 
         await session.execute(text_column.create_ranking_index(table, words, concurrently=False))
     elif words is not None:
         text = await new_text_column(session, words)
-    if not fields and text is None:
-        return
-    code = _has_code(table, session.server, fields)
-    for statement in (
-        *promoted.add_columns(table, fields, code=code),
-        *(text_column.add_text_column(table, text) if text else ()),
-        *promoted.keep_columns(table, trigger_function(), fields, session.dialect, code=code, text=text),
-        *_notes(table, fields, code=code),
-    ):
-        await session.execute(statement)
-    if text is not None:
-        await session.execute(promoted.note_text(table, text))
-        await session.execute(text_column.create_text_index(table, text, concurrently=False))
-    for field in fields:
-        statement = promoted.create_field_index(table, field, fields, code=code, concurrently=False)
+    quantizes = session.server.has_halfvec
+    for statement in new_columns(table, config.promoted, text, session.dialect, quantizes=quantizes):
         await session.execute(statement)
 
 
@@ -75,7 +61,7 @@ async def add_fields(handle: Handle, fields: Mapping[str, Any]) -> tuple[Promote
                 code = await _add_columns(session, table, missing)
                 await fill(session, table, missing, code=code)
                 async with session.transaction():
-                    for statement in _notes(table, missing, code=code):
+                    for statement in field_notes(table, missing, code=code):
                         await session.execute(statement)
             await index_fields(Builder(handle=handle, session=session, table=table), content=CONTENT in fields)
             return (await current(handle, session)).fields
@@ -113,7 +99,10 @@ def _check(table: Table, wanted: Sequence[PromotedField]) -> None:
 async def _add_columns(session: Session, table: Table, missing: Sequence[PromotedField]) -> bool:
     """Add the columns of *missing*, kept from now on; return whether there is a code."""
     every = [*table.fields, *missing]
-    code = _has_code(table, session.server, every) and await catalog.longest_id(session, table) <= MAX_CODED_ID_BYTES
+    code = (
+        has_code(table, every, quantizes=session.server.has_halfvec)
+        and await catalog.longest_id(session, table) <= MAX_CODED_ID_BYTES
+    )
     notes = await catalog.column_notes(session, table)
     stale = [field.column for field in missing if _is_stale(table, field, notes)]
     if code and CODE_COLUMN in notes and "code" not in (notes[CODE_COLUMN] or {}):
@@ -151,14 +140,3 @@ def _is_stale(table: Table, field: PromotedField, notes: Mapping[str, Mapping[st
 
 def _taken(table: Table, column: str) -> SchemaError:
     return SchemaError(f"{table.qualified_name} has a column {column!r} of its own, which a field cannot have")
-
-
-def _notes(table: Table, fields: Sequence[PromotedField], *, code: bool) -> list[Statement]:
-    notes = [promoted.note_field(table, field) for field in fields]
-    return [*notes, promoted.note_code(table)] if code else notes
-
-
-def _has_code(table: Table, server: Server, fields: Sequence[PromotedField]) -> bool:
-    if not table.key or table.dimensions is None or not any(field.is_scalar for field in fields):
-        return False
-    return promoted.has_code(table.distance, table.vector_type, table.dimensions, quantizes=server.has_halfvec)

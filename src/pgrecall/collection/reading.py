@@ -106,7 +106,7 @@ def _around(chunk: Match | Record, window: int, found: Sequence[Record]) -> list
 
 def check_one_domain(scope: Scope, table: Table, verb: str) -> None:
     """Raise `ConfigError` where *scope* holds many domains, in which ids mean nothing by themselves."""
-    if scope.is_everything and table.columns.domain_id is not None:
+    if scope.domain is None and table.columns.domain_id is not None:
         msg = f"the same id can be in many domains: {verb}() needs a handle of one domain"
         raise ConfigError(msg)
 
@@ -151,7 +151,7 @@ def cursor(record: Record, scope: Scope, table: Table | None) -> str | None:
 
 
 def _is_everywhere(scope: Scope, table: Table) -> bool:
-    return scope.is_everything and table.columns.domain_id in table.key
+    return scope.domain is None and table.columns.domain_id in table.key
 
 
 async def count(handle: Handle, filter: Filter | Mapping[str, Any] | None) -> int:

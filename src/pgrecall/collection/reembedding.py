@@ -109,7 +109,12 @@ class Reembedding:
 
     async def _count_missing(self, table: Table) -> int:
         statement = models.count_missing(table, self._column)
-        return await self._handle.run(lambda session: session.fetch_value(statement))
+
+        async def work(session: Session) -> int:
+            async with model_columns.of_all_domains(session, table):
+                return await session.fetch_value(statement)
+
+        return await self._handle.run(work)
 
     async def _prepare(self, dimensions: int | None) -> Table:
         """Add the column and the trigger, unless they are there, and return the table as searches see it now."""
@@ -169,7 +174,8 @@ class Reembedding:
         statement = models.missing(table, self._column, blocks, after, limit)
 
         async def work(session: Session) -> list[Row]:
-            return [(row[0], row[1], row[2]) for row in await session.fetch(statement)]
+            async with model_columns.of_all_domains(session, table):
+                return [(row[0], row[1], row[2]) for row in await session.fetch(statement)]
 
         return await self._handle.run(work)
 
@@ -201,11 +207,13 @@ class Reembedding:
         )
         encoded = list(vectors.encode(matrix, table.vector_type))
         began = time.monotonic()
-        self.embedded += await self._handle.transaction(
-            lambda session: session.execute(
-                models.fill(table, self._column, [row for row, _ in found], encoded, session.dialect)
-            )
-        )
+
+        async def work(session: Session) -> int:
+            filling = models.fill(table, self._column, [row for row, _ in found], encoded, session.dialect)
+            async with model_columns.of_all_domains(session, table):
+                return await session.execute(filling)
+
+        self.embedded += await self._handle.database.transaction(work)
         took = time.monotonic() - began
         self._tell("embedding")
         await asyncio.sleep(took * (1 / self._options.load - 1))
@@ -259,7 +267,7 @@ class Reembedding:
             if facts.pop("filling", False):
                 await session.execute(models.note(table, self._column, facts))
 
-        await self._handle.transaction(work)
+        await self._handle.database.transaction(work)
 
     def _tell(self, phase: str) -> None:
         if self._told is not None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pgrecall import jsonb
 from pgrecall.collection.namespace import Namespace
 from pgrecall.errors import ConfigError, RunTakenOver
+from pgrecall.scope import Scope
 from pgrecall.sql import runs as sql
+from pgrecall.sql.security import enter
 from pgrecall.sql.side_tables import SideRows
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class Run:
         """
         config, domain = handle.config, handle.scope.domain
         if domain is None:
-            msg = "a run belongs to one domain: take a handle of that domain, not of all of them"
+            msg = f"a run belongs to one domain, and this handle is of {handle.scope}: take it from domain(…)"
             raise ConfigError(msg)
         rows = SideRows(table=sql.RUNS, schema=config.schema, domain=domain, namespace=config.name)
         run = cls(Namespace(database=handle.database, rows=rows, setup=config.setup), name)
@@ -85,6 +87,9 @@ class Run:
         facts = [{"position": one.position, "id": one.id, "reason": one.reason[:_LONGEST_REASON]} for one in failures]
         noted = jsonb.dumps(facts).decode()
         statement = sql.advance(self._space.rows, self.name, self._owner, position, noted)
+        if self._space.secured:
+            # Also where row-level security binds this table, and not the collection's.
+            await session.fetch(enter(Scope.of(self._space.rows.domain)))
         self._check(await session.execute(statement))
 
     async def finish(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from asyncpg import exceptions as pg
 
+from pgrecall.collection.definition import new_partitions, new_table, table_policies
 from pgrecall.collection.promoting import promote_new
+from pgrecall.collection.securing import secure_side_tables
 from pgrecall.columns import Columns
 from pgrecall.config import ORIGINAL_MODEL
 from pgrecall.distance import Distance, VectorType
@@ -16,7 +16,6 @@ from pgrecall.errors import (
     CollectionExists,
     CollectionNotFound,
     ConfigError,
-    DimensionMismatch,
     ExtensionMissing,
     PermissionDenied,
     SchemaError,
@@ -24,48 +23,14 @@ from pgrecall.errors import (
 from pgrecall.postgres import catalog
 from pgrecall.postgres.failures import CANNOT_INSTALL
 from pgrecall.sql import ddl
-from pgrecall.sql.partitions import create_partitions
-from pgrecall.table import SparseColumn, Table
 
 if TYPE_CHECKING:
     from pgrecall.config import CollectionConfig
     from pgrecall.postgres import Database, Session
-    from pgrecall.table import Server
+    from pgrecall.table import Server, Table
 
 _MIN_SERVER: Final = 140_000
 _MIN_VECTOR: Final = (0, 6)
-
-
-def new_table(config: CollectionConfig, dimensions: int, vector_schema: str) -> Table:
-    """Return what the table of *config* is if it is made now.
-
-    Raises:
-        ConfigError: No column can have so many dimensions.
-        DimensionMismatch: The configuration says another number.
-    """
-    if config.dimensions not in (None, dimensions):
-        msg = f"collection {config.name!r} holds embeddings of {config.dimensions} dimensions, not {dimensions}"
-        raise DimensionMismatch(msg)
-    sized = replace(config, dimensions=dimensions)
-    columns, sparse = config.columns, None
-    if config.sparse_dimensions is None:
-        columns = replace(columns, sparse_embedding=None)
-    else:
-        sparse = SparseColumn(column=str(columns.sparse_embedding), dimensions=config.sparse_dimensions)
-    key = [name for name in (config.columns.domain_id, config.columns.id) if name is not None]
-    return Table(
-        schema=config.schema,
-        name=config.name,
-        columns=columns,
-        id_type=config.id_type,
-        vector_type=sized.new_vector_type,
-        dimensions=dimensions,
-        distance=sized.new_distance,
-        embedding_nullable=False,
-        key=tuple(key),
-        vector_schema=vector_schema,
-        sparse=sparse,
-    )
 
 
 async def ensure_table(
@@ -121,14 +86,15 @@ async def _create(session: Session, config: CollectionConfig, dimensions: int) -
                 await session.execute(ddl.create_schema(config.schema))
             for statement in ddl.create_table(config, dimensions, session.dialect):
                 await session.execute(statement)
-            if config.layout is not None:
-                token = uuid.uuid4().hex[:16]
-                for statement in create_partitions(config, config.layout, token, ddl.STORAGE):
+            for statement in new_partitions(config):
+                await session.execute(statement)
+            made = new_table(config, dimensions, session.dialect.vector_schema)
+            await promote_new(session, made, config)
+            if config.row_level_security:
+                for statement in table_policies(made):
                     await session.execute(statement)
+                await secure_side_tables(session, config.schema)
             table = await catalog.read_table(session, config)
-            if table is not None and (config.fields or config.words):
-                await promote_new(session, table, config)
-                table = await catalog.read_table(session, config)
     except pg.InsufficientPrivilegeError as error:
         msg = (
             f"role {session.server.user!r} may not create table {config.schema}.{config.name} ({error}); grant it "

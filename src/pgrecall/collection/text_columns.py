@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from asyncpg import exceptions as pg
 
 from pgrecall.collection.building import FOREVER, Builder, alone, require_direct
-from pgrecall.collection.deriving import alter_quickly, fill, trigger_function
+from pgrecall.collection.definition import trigger_function
+from pgrecall.collection.deriving import alter_quickly, fill
 from pgrecall.collection.indexing import current
 from pgrecall.errors import ConfigError, ExtensionMissing, SchemaError
 from pgrecall.postgres import catalog

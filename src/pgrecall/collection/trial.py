@@ -145,7 +145,7 @@ class Trial:
         return Answer(tuple(rows), milliseconds, plan)
 
     def _row(self, match: Match) -> Row:
-        return match.domain_id if self._handle.scope.is_everything else None, match.id
+        return match.domain_id if self._handle.scope.domain is None else None, match.id
 
 
 def plans(answers: Sequence[Answer]) -> tuple[tuple[Plan, int], ...]:
@@ -203,7 +203,7 @@ async def _drawn(handle: Handle, session: Session, table: Table, sample: int) ->
     for row_id, domain, value in rows:
         embedding = session.dialect.read_embedding(value, table.vector_type)
         if embedding is not None and _can_be_asked(embedding, table):
-            questions.append(_Question(embedding, (domain if handle.scope.is_everything else None, row_id)))
+            questions.append(_Question(embedding, (domain if handle.scope.domain is None else None, row_id)))
     if not questions:
         msg = f"{table.qualified_name} has no rows ({handle.scope}) to draw queries from: write some, or pass queries"
         raise ConfigError(msg)

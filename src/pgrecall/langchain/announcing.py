@@ -51,7 +51,7 @@ def ledger_for(collection: Collection, ids: Sequence[str | None] | None) -> Asyn
     schema or domain.
     """
     announced = _announced.get()
-    if announced is None or not ids or not announced.keys.issuperset(ids) or collection.scope.is_everything:
+    if announced is None or not ids or not announced.keys.issuperset(ids) or collection.scope.domain is None:
         return None
     own = collection.asynchronous.ledger(announced.ledger.namespace)
     return own if own.is_same_as(announced.ledger) else None

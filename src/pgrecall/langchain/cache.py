@@ -20,6 +20,7 @@ from pgrecall.collection.opening import open_collection
 from pgrecall.errors import ConfigError
 from pgrecall.langchain import generations
 from pgrecall.records import Record
+from pgrecall.scope import UNSET, Unset
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -84,7 +85,7 @@ class PGRecallSemanticCache(BaseCache, Closing):
         ttl: timedelta | None = None,
         url: str | None = None,
         client: ClientLike | None = None,
-        domain: str | None = None,
+        domain: str | Unset = UNSET,
     ) -> None:
         number = isinstance(score_threshold, int | float) and not isinstance(score_threshold, bool)
         if not number or not math.isfinite(score_threshold):

@@ -10,6 +10,7 @@ from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
 from pgrecall.errors import ConfigError
 from pgrecall.langchain.announcing import announce, forget
+from pgrecall.scope import UNSET, Unset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,11 +57,11 @@ class PGRecordManager(RecordManager, Closing):
         collection: CollectionLike | None = None,
         url: str | None = None,
         client: ClientLike | None = None,
-        domain: str | None = None,
+        domain: str | Unset = UNSET,
     ) -> None:
         super().__init__(namespace)
         if store is not None:
-            if any(value is not None for value in (collection, url, client, domain)):
+            if domain is not UNSET or any(value is not None for value in (collection, url, client)):
                 msg = "a store brings its own collection, client and domain: pass it alone"
                 raise ConfigError(msg)
             collection = store.collection

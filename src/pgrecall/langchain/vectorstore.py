@@ -16,6 +16,7 @@ from pgrecall.langchain.searching import SimilarityMethods, VarietyMethods
 from pgrecall.langchain.wording import WordMethods
 from pgrecall.langchain.words import understood
 from pgrecall.langchain.writing import AddingMethods, ChangingMethods
+from pgrecall.scope import UNSET, Unset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,7 +74,7 @@ class PGRecallVectorStore(
         *,
         url: str | None = None,
         client: ClientLike | None = None,
-        domain: str | None = None,
+        domain: str | Unset = UNSET,
         relevance_score_fn: RelevanceFunction | None = None,
         document_id_key: str | Sequence[str] | None = None,
         chunk_index_key: str | None = None,
@@ -84,7 +85,6 @@ class PGRecallVectorStore(
             "collection": collection,
             "url": url,
             "client": client,
-            "domain": domain,
             "relevance_score_fn": relevance_score_fn,
         }
         given = understood({name: value for name, value in ours.items() if value is not None} | kwargs)
@@ -95,7 +95,7 @@ class PGRecallVectorStore(
             given.get("collection", DEFAULT_COLLECTION),
             url=given.get("url"),
             client=given.get("client"),
-            domain=given.get("domain"),
+            domain=domain,
         )
 
     def __repr__(self) -> str:

@@ -19,6 +19,7 @@ from pgrecall.llama_index.reading import ReadMethods
 from pgrecall.llama_index.words import understood
 from pgrecall.llama_index.writing import WriteMethods
 from pgrecall.promoted import FieldType
+from pgrecall.scope import UNSET, Unset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,7 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, AdoptingMetho
     stores_text: bool = True
     is_embedding_query: bool = True
     config: CollectionConfig
-    domain: str | None
+    domain: str
     url: str | None = Field(default=None, exclude=True, repr=False)
 
     _collection: Collection = PrivateAttr()
@@ -81,7 +82,7 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, AdoptingMetho
         *,
         url: str | None = None,
         client: ClientLike | None = None,
-        domain: str | None = None,
+        domain: str | Unset = UNSET,
         config: CollectionConfig | dict[str, Any] | None = None,
         search_kwargs: dict[str, Any] | None = None,
         restrict_to_node_ids: bool = True,
@@ -93,16 +94,16 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, AdoptingMetho
         if not stores_text or not is_embedding_query:
             msg = "this store keeps text and is queried by embedding; stores_text and is_embedding_query are true"
             raise ConfigError(msg)
-        ours: dict[str, Any] = {"collection": collection, "url": url, "client": client, "domain": domain}
+        ours: dict[str, Any] = {"collection": collection, "url": url, "client": client}
         given = understood({**ours, "config": config, "search_kwargs": search_kwargs, **kwargs})
         defaults = checked_keywords(given.get("search_kwargs", {}))
         if "rerank" in defaults:
             msg = "a model cannot be serialised with search_kwargs; pass it as reranker="
             raise ConfigError(msg)
         opened, made = open_collection(
-            _collection(given), url=given.get("url"), client=given.get("client"), domain=given.get("domain")
+            _collection(given), url=given.get("url"), client=given.get("client"), domain=domain
         )
-        if opened.scope.is_everything:
+        if opened.scope.domain is None:
             msg = "a store works in one domain, since ids mean nothing by themselves in many: pass collection.domain(…)"
             raise ConfigError(msg)
         state: dict[str, Any] = {
@@ -178,7 +179,7 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, AdoptingMetho
         """Return *copied*, which is to work on the connections of this store, in its own domain."""
         copied._client = None
         if copied.domain != self.domain:
-            copied._collection = self._collection.domain(str(copied.domain))
+            copied._collection = self._collection.domain(copied.domain)
         return copied
 
     @field_serializer("config")

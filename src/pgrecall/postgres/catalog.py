@@ -34,6 +34,12 @@ SELECT jsonb_build_object(
       'count', (SELECT count(*) FROM pg_inherits h WHERE h.inhparent = c.oid))
     FROM pg_partitioned_table p LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
     WHERE p.partrelid = c.oid),
+  'secured', row_security_active(c.oid),
+  'forced', c.relrowsecurity AND c.relforcerowsecurity,
+  'policies', (SELECT jsonb_object_agg(p.polname, coalesce(pg_get_expr(p.polqual, p.polrelid), 'true'))
+    FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive),
+  'owner', pg_get_userbyid(c.relowner),
+  'owned', pg_has_role(c.relowner, 'USAGE'),
   'readable', has_table_privilege(c.oid, 'SELECT'),
   'writable', has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
               AND has_table_privilege(c.oid, 'DELETE'),
@@ -112,6 +118,7 @@ SELECT obj_description(c.oid, 'pg_class'), pg_has_role(c.relowner, 'USAGE')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
 """
 _SCHEMA_EXISTS: Final = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"
+_ROLE_EXISTS: Final = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)"
 _RELATION_EXISTS: Final = """
 SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = $1 AND c.relname = $2)
@@ -258,6 +265,11 @@ async def trigger_function(session: Session, schema: str, name: str, trigger: st
 async def table_exists(session: Session, schema: str, name: str) -> bool:
     """Whether the name is taken, by whatever kind of relation."""
     return await session.fetch_value(Statement(_RELATION_EXISTS, (schema, name)))
+
+
+async def role_exists(session: Session, role: str) -> bool:
+    """Whether there is a role of that name."""
+    return await session.fetch_value(Statement(_ROLE_EXISTS, (role,)))
 
 
 async def schema_exists(session: Session, schema: str) -> bool:

@@ -20,6 +20,7 @@ from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.dml import ADOPTABLE_ID_TYPES
+from pgrecall.sql.security import DOMAINS, OWNER_POLICY, POLICY
 from pgrecall.table import FieldIndex, MetadataColumn, SparseColumn, Table, VectorIndex
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Description:
         metadata_columns = self._metadata_columns(columns)
         vector_type, dimensions = self._embedding(columns)
         sparse = self._sparse(columns.sparse_embedding)
+        policed = self._policed(columns)
         if self._faults:
             msg = f"table {self._config.schema}.{self._config.name} does not fit: {'; '.join(self._faults)}"
             raise SchemaError(msg)
@@ -111,6 +113,10 @@ class Description:
             sized=self._columns[columns.embedding]["modifier"] > 0,
             text=text_column(self._config, self._facts, columns.content),
             sparse=sparse,
+            secured=self._facts["secured"],
+            policed=policed,
+            owner=self._facts["owner"],
+            owned=self._facts["owned"],
         )
 
     def _layout(self, domain: str | None) -> HashPartitions | None:
@@ -127,6 +133,17 @@ class Description:
             )
             raise SchemaError(msg)
         return made
+
+    def _policed(self, columns: Columns) -> bool:
+        """Whether our policies are in force; a fault where they are asked for and are not, or not alone."""
+        found: dict[str, str] = self._facts["policies"] or {}
+        others = sorted(found.keys() - {POLICY, OWNER_POLICY})
+        policed = bool(self._facts["forced"] and columns.domain_id and DOMAINS in found.get(POLICY, ""))
+        if self._config.row_level_security and not policed:
+            self._faults.append("row_level_security was asked for, and its policies are missing: secure() adds them")
+        elif self._config.row_level_security and others:
+            self._faults.append(f"beside the policies of row_level_security there are {others}, which let more pass")
+        return policed
 
     def _type_of(self, column: str | None, absent: str) -> str:
         return absent if column is None else self._columns[column]["sql"]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from pgrecall.errors import ConfigError
+from pgrecall.sql import security
+from pgrecall.sql.dialect import Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from asyncpg.transaction import Transaction
 
+    from pgrecall.scope import Scope
     from pgrecall.sql.compose import Statement
     from pgrecall.sql.dialect import Dialect
     from pgrecall.table import Server
@@ -43,6 +46,8 @@ class Session:
 
     async def fetch(self, statement: Statement) -> list[asyncpg.Record]:
         """Run *statement* and return its rows."""
+        if statement.settings:
+            return await self.fetch_with_settings(statement)
         return await self.connection.fetch(statement.text, *statement.args)
 
     async def fetch_with_settings(self, statement: Statement) -> list[asyncpg.Record]:
@@ -62,7 +67,10 @@ class Session:
 
     async def fetch_value(self, statement: Statement) -> Any:
         """Run *statement* and return the first column of its first row."""
-        return await self.connection.fetchval(statement.text, *statement.args)
+        if not statement.settings:
+            return await self.connection.fetchval(statement.text, *statement.args)
+        rows = await self.fetch_with_settings(statement)
+        return rows[0][0] if rows else None
 
     async def execute(self, statement: Statement, *, timeout: float | None = None) -> int:  # noqa: ASYNC109
         """Run *statement* and return how many rows it touched.
@@ -77,6 +85,20 @@ class Session:
     async def copy(self, schema: str, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
         """Write *rows* with binary COPY; only where values travel in binary."""
         await self.connection.copy_records_to_table(table, schema_name=schema, columns=list(columns), records=rows)
+
+    @asynccontextmanager
+    async def entered(self, scope: Scope) -> AsyncGenerator[None]:
+        """Let statements see, under row-level security, the rows of *scope*; within a transaction.
+
+        In a transaction of ours, what was set ends with it. In one of the caller's it would outlive our part,
+        so there what was set before is set again.
+        """
+        lent = self.dialect.wire is Wire.TEXT
+        before = (await self.fetch(security.entered()))[0] if lent else None
+        await self.fetch(security.enter(scope))
+        yield
+        if before is not None:
+            await self.fetch(security.leave((before[0], before[1])))
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[None]:

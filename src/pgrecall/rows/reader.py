@@ -79,13 +79,16 @@ class Reader:
                     raise ValueError(msg)
                 return own
             if value is None:
-                msg = "is missing: through a handle of all domains each record needs one of its own"
+                msg = f"is missing: through a handle of {scope} each record needs one of its own"
                 raise ValueError(msg)
             try:
                 one = Scope.of(value)  # pyright: ignore[reportArgumentType] - checked there
                 self._table.check_scope(one)
             except (ConfigError, SchemaError) as error:
                 raise ValueError(str(error)) from None
+            if not scope.covers(one):
+                msg = f"belongs to {one}, but this collection is bound to {scope}"
+                raise ValueError(msg)
             return self._table.stored_domain(str(one.domain))
 
         self._table.check_scope(scope)

@@ -20,10 +20,17 @@ _HOLE: Final = re.compile(r"\{([a-z_]+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is sent: the text with ``$1 … $n``, and the n arguments."""
+    """What is sent: the text with ``$1 … $n``, and the n arguments.
+
+    Attributes:
+        text: The text.
+        args: The arguments.
+        settings: Whether it sets parameters, which are to last no longer than itself.
+    """
 
     text: str
     args: tuple[object, ...] = ()
+    settings: bool = False
 
 
 class _Renderer:

@@ -55,9 +55,11 @@ def setup_lock() -> Statement:
     return SQL("SELECT pg_advisory_xact_lock({key})").format(key=Integer(SETUP_LOCK)).compile()
 
 
-def create_extension(name: str = "vector") -> Statement:
+def create_extension(name: str = "vector", *, schema: str | None = None) -> Statement:
     """Return the statement that installs an extension: pgvector unless another one is named."""
-    return SQL("CREATE EXTENSION IF NOT EXISTS {name}").format(name=Identifier(name)).compile()
+    place = SQL("") if schema is None else SQL(" SCHEMA {schema}").format(schema=Identifier(schema))
+    form = SQL("CREATE EXTENSION IF NOT EXISTS {name}{place}")
+    return form.format(name=Identifier(name), place=place).compile()
 
 
 def create_schema(schema: str) -> Statement:
@@ -146,22 +148,22 @@ def create_vector_index(
     index: Index,
     dialect: Dialect,
     *,
-    lists: int = 0,
     quantized: VectorType | None = None,
     condition: Equals | None = None,
+    concurrently: bool = True,
 ) -> Statement:
-    """Return the statement that builds a vector index without blocking writers; PostgreSQL names it.
+    """Return the statement that builds a vector index; PostgreSQL names it.
 
     Of a table that was made with partitions it is to be called once each of these has such an index: then nothing
     is built, and these become parts of the new one. No index of such a table can be made concurrently.
 
     Args:
         table: The table.
-        index: Kind and parameters.
+        index: Kind and parameters, an IVFFlat index with its number of lists.
         dialect: The server's names for pgvector's things.
-        lists: Number of cells of an IVFFlat index.
         quantized: What the index holds, where that is coarser than the column.
         condition: What the rows in it have in common: one value of a promoted field.
+        concurrently: Whether writers carry on meanwhile.
     """
     if isinstance(index, HNSW):
         method, options = (
@@ -169,14 +171,14 @@ def create_vector_index(
             SQL("m = {m}, ef_construction = {ef}").format(m=Integer(index.m), ef=Integer(index.ef_construction)),
         )
     else:
-        method, options = SQL("ivfflat"), SQL("lists = {lists}").format(lists=Integer(lists))
+        method, options = SQL("ivfflat"), SQL("lists = {lists}").format(lists=Integer(index.lists or 1))
     predicate: Composable = SQL("")
     if condition is not None:
         predicate = SQL("WHERE {condition}").format(condition=literal_condition(table, condition))
     return (
         SQL("CREATE INDEX {how} ON {table} USING {method} ({expression} {operator_class}) WITH ({options}) {predicate}")
         .format(
-            how=SQL("CONCURRENTLY" if table.layout is None else ""),
+            how=_concurrently(wanted=concurrently and table.layout is None),
             table=Identifier(table.schema, table.name),
             method=method,
             expression=indexed_expression(table, quantized, Identifier(table.columns.embedding), dialect),
@@ -188,7 +190,9 @@ def create_vector_index(
     )
 
 
-def create_sparse_index(table: Table, sparse: SparseColumn, index: HNSW, dialect: Dialect) -> Statement:
+def create_sparse_index(
+    table: Table, sparse: SparseColumn, index: HNSW, dialect: Dialect, *, concurrently: bool = True
+) -> Statement:
     """Return the statement that indexes the sparse embeddings by inner product; see `create_vector_index`."""
     return (
         SQL(
@@ -196,7 +200,7 @@ def create_sparse_index(table: Table, sparse: SparseColumn, index: HNSW, dialect
             "WITH (m = {m}, ef_construction = {ef})"
         )
         .format(
-            how=SQL("CONCURRENTLY" if table.layout is None else ""),
+            how=_concurrently(wanted=concurrently and table.layout is None),
             table=Identifier(table.schema, table.name),
             column=Identifier(sparse.column),
             operator_class=Identifier(dialect.vector_schema, "sparsevec_ip_ops"),
@@ -207,12 +211,17 @@ def create_sparse_index(table: Table, sparse: SparseColumn, index: HNSW, dialect
     )
 
 
-def create_trigram_index(table: Table, trigram_schema: str) -> Statement:
-    """Return the statement that indexes the content by its trigrams, without blocking writers."""
+def _concurrently(*, wanted: bool) -> SQL:
+    return SQL("CONCURRENTLY" if wanted else "")
+
+
+def create_trigram_index(table: Table, trigram_schema: str, *, concurrently: bool = True) -> Statement:
+    """Return the statement that indexes the content by its trigrams, by itself without blocking writers."""
     return (
         # Without a list of pending entries, which each search would have to look through.
-        SQL("CREATE INDEX CONCURRENTLY ON {table} USING gin ({content} {operator_class}) WITH (fastupdate = off)")
+        SQL("CREATE INDEX {concurrently} ON {table} USING gin ({content} {operator_class}) WITH (fastupdate = off)")
         .format(
+            concurrently=_concurrently(wanted=concurrently),
             table=Identifier(table.schema, table.name),
             content=Identifier(table.columns.content or ""),
             operator_class=Identifier(trigram_schema, "gin_trgm_ops"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from pgrecall.sql import metadata_writes
 from pgrecall.sql.compose import SQL, Composable, Composed, Identifier, Integer, Param, Statement
-from pgrecall.sql.domains import domain_text, domain_value, domain_values
+from pgrecall.sql.domains import domain_column, domain_text, domain_values, in_scope
 from pgrecall.sql.metadata import merged
 from pgrecall.sql.where import conditions, where
 
@@ -115,7 +116,6 @@ def update(selection: Selection, columns: Mapping[str, Sequence[Any]], *, merge:
         merge: Whether metadata is merged into what is there (its keys replace, others stay).
     """
     table, scope, dialect = selection.table, selection.scope, selection.dialect
-    table.check_scope(scope)
     values = [_array(logical, values, table, dialect) for logical, values in columns.items()]
     row_id = Identifier(table.columns.id)
     if table.metadata_columns:
@@ -135,13 +135,7 @@ def update(selection: Selection, columns: Mapping[str, Sequence[Any]], *, merge:
     if table.columns.content_hash is not None:
         # The hash was of the whole row; without it the next upsert writes the row again.
         assignments.append(SQL("{c} = NULL").format(c=Identifier(table.columns.content_hash)))
-    parts: list[Composable] = [same]
-    if scope.domain is not None and table.columns.domain_id is not None:
-        parts.append(
-            SQL("stored.{c} = {domain}").format(
-                c=Identifier(table.columns.domain_id), domain=domain_value(table, scope.domain)
-            )
-        )
+    parts = [same, *in_scope(table, scope, SQL("stored.{c}").format(c=domain_column(table)))]
     return (
         SQL("UPDATE {table} AS stored SET {assignments} FROM {source} {where}")
         .format(table=_name(table), assignments=SQL(", ").join(assignments), source=source, where=where(parts))
@@ -171,34 +165,30 @@ def delete_returning(table: Table, parts: list[Composable]) -> Statement:
 def count(selection: Selection) -> Statement:
     """Return the statement that counts rows."""
     parts = conditions(selection)
-    return (
-        SQL("SELECT count(*) FROM {table} {where}").format(table=_name(selection.table), where=where(parts)).compile()
-    )
+    query = SQL("SELECT count(*) FROM {table} {where}")
+    return selection.compile(query.format(table=_name(selection.table), where=where(parts)))
 
 
 def count_up_to(selection: Selection, limit: int) -> Statement:
     """Return the statement that counts rows but stops at *limit*."""
     parts = conditions(selection)
-    return (
-        SQL("SELECT count(*) FROM (SELECT 1 FROM {table} {where} LIMIT {limit}) AS passing")
-        .format(table=_name(selection.table), where=where(parts), limit=Integer(limit))
-        .compile()
-    )
+    query = SQL("SELECT count(*) FROM (SELECT 1 FROM {table} {where} LIMIT {limit}) AS passing")
+    return selection.compile(query.format(table=_name(selection.table), where=where(parts), limit=Integer(limit)))
 
 
 def matching(selection: Selection) -> Statement:
     """Return the statement whose plan says how many rows PostgreSQL expects to pass."""
     parts = conditions(selection)
-    return SQL("SELECT 1 FROM {table} {where}").format(table=_name(selection.table), where=where(parts)).compile()
+    query = SQL("SELECT 1 FROM {table} {where}")
+    return selection.compile(query.format(table=_name(selection.table), where=where(parts)))
 
 
 def count_sample(selection: Selection, percent: float) -> Statement:
     """Return the statement that counts, in a random part of the table's pages, rows that are selected, and all."""
     parts = conditions(selection)
-    return (
-        SQL("SELECT count(*) FILTER ({where}), count(*) FROM {table} TABLESAMPLE SYSTEM ({percent})")
-        .format(table=_name(selection.table), where=where(parts), percent=Param(percent, "real"))
-        .compile()
+    query = SQL("SELECT count(*) FILTER ({where}), count(*) FROM {table} TABLESAMPLE SYSTEM ({percent})")
+    return selection.compile(
+        query.format(table=_name(selection.table), where=where(parts), percent=Param(percent, "real"))
     )
 
 
@@ -215,7 +205,7 @@ def sample_rows(selection: Selection, limit: int, percent: float | None) -> Stat
     pages: Composable = SQL("")
     if percent is not None:
         pages = SQL("TABLESAMPLE SYSTEM ({percent})").format(percent=Param(percent, "real"))
-    return (
+    return selection.compile(
         SQL(
             "SELECT {id}::text, {domain}, {values} FROM {table} {pages} {where} ORDER BY random() LIMIT {limit}"
         ).format(
@@ -227,7 +217,7 @@ def sample_rows(selection: Selection, limit: int, percent: float | None) -> Stat
             where=where([*conditions(selection), SQL("{c} IS NOT NULL").format(c=embedding)]),
             limit=Integer(limit),
         )
-    ).compile()
+    )
 
 
 def count_by_domain(selection: Selection) -> Statement:
@@ -235,16 +225,13 @@ def count_by_domain(selection: Selection) -> Statement:
     table = selection.table
     domain = SQL("'default'") if table.columns.domain_id is None else domain_text(table)
     parts = conditions(selection)
-    return (
-        SQL("SELECT {domain}, count(*) FROM {table} {where} GROUP BY 1 ORDER BY 1")
-        .format(domain=domain, table=_name(table), where=where(parts))
-        .compile()
-    )
+    query = SQL("SELECT {domain}, count(*) FROM {table} {where} GROUP BY 1 ORDER BY 1")
+    return selection.compile(query.format(domain=domain, table=_name(table), where=where(parts)))
 
 
 def explain(statement: Statement) -> Statement:
     """Return the statement that asks PostgreSQL how it would run *statement*."""
-    return Statement("EXPLAIN " + statement.text, statement.args)
+    return replace(statement, text="EXPLAIN " + statement.text)
 
 
 def _assignments(table: Table, names: Mapping[str, Identifier], *, merge: bool) -> list[Composable]:

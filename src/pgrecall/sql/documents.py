@@ -75,14 +75,14 @@ def page(selection: Selection, *, limit: int, after: str | None, prefix: str | N
     if prefix:
         begins = SQL("starts_with({document}::text, {prefix})")
         parts.append(begins.format(document=document, prefix=Param(prefix, "text")))
-    return (
+    return selection.compile(
         SQL("SELECT {document}, count(*) FROM {table} {where} GROUP BY 1 ORDER BY {document} LIMIT {limit}").format(
             document=document,
             table=Identifier(table.schema, table.name),
             where=where(parts),
             limit=Integer(limit),
         )
-    ).compile()
+    )
 
 
 def _number(text: str) -> int:

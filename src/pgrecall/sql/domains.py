@@ -9,6 +9,7 @@ from pgrecall.sql.compose import SQL, Composable, Identifier, Param, Statement
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pgrecall.scope import Scope
     from pgrecall.table import Table
 
 
@@ -22,6 +23,30 @@ def domain_values(table: Table, domains: Iterable[str]) -> Composable:
     """Return several domains as one array parameter."""
     values = Param([table.stored_domain(domain) for domain in domains], "text[]")
     return SQL("{values}::uuid[]").format(values=values) if table.domain_type == "uuid" else values
+
+
+def domain_column(table: Table) -> Composable:
+    """Return the name of the column; NULL where the table has none."""
+    return SQL("NULL") if table.columns.domain_id is None else Identifier(table.columns.domain_id)
+
+
+def in_scope(table: Table, scope: Scope, column: Composable) -> list[Composable]:
+    """Return the conditions that a row in *scope* meets: one, or none where the scope holds all there is.
+
+    Args:
+        table: The table.
+        scope: Whose rows.
+        column: The column of the domain, as the statement names it.
+
+    Raises:
+        SchemaError: The table cannot keep the scope apart.
+    """
+    table.check_scope(scope)
+    if scope.domains is None or table.columns.domain_id is None:
+        return []
+    if scope.domain is not None:
+        return [SQL("{c} = {domain}").format(c=column, domain=domain_value(table, scope.domain))]
+    return [SQL("{c} = ANY({domains})").format(c=column, domains=domain_values(table, scope.domains))]
 
 
 def domain_text(table: Table) -> Composable:

@@ -58,16 +58,14 @@ def groups_of(selection: Selection, field: Field, ids: Sequence[str]) -> Stateme
     """Return the statement that tells the group of given rows: domain, id, value as text."""
     table = selection.table
     wanted = SQL("{id} = ANY({ids})").format(id=Identifier(table.columns.id), ids=ids_array(ids, table))
-    return (
-        SQL("SELECT {domain}, {id}::text, ({value})::text FROM {table} {where}")
-        .format(
+    return selection.compile(
+        SQL("SELECT {domain}, {id}::text, ({value})::text FROM {table} {where}").format(
             domain=domain_text(table),
             id=Identifier(table.columns.id),
             value=value_of(table, field),
             table=_name(table),
             where=where([*conditions(selection), wanted]),
         )
-        .compile()
     )
 
 
@@ -80,16 +78,16 @@ def nearest_groups(selection: Selection, field: Field, count: int, query: Encode
         SQL("{value} IS NOT NULL").format(value=value),
         SQL("{embedding} IS NOT NULL").format(embedding=Identifier(table.columns.embedding)),
     ]
-    return (
-        SQL("SELECT ({value})::text, min({distance}) FROM {table} {where} GROUP BY 1 ORDER BY 2, 1 LIMIT {count}")
-        .format(
+    return selection.compile(
+        SQL(
+            "SELECT ({value})::text, min({distance}) FROM {table} {where} GROUP BY 1 ORDER BY 2, 1 LIMIT {count}"
+        ).format(
             value=value,
             distance=_distance(selection, query),
             table=_name(table),
             where=where(parts),
             count=Integer(count),
         )
-        .compile()
     )
 
 
@@ -108,14 +106,13 @@ def best_of_groups(selection: Selection, field: Field, size: int, query: Encoded
         *conditions(selection),
         SQL("{embedding} IS NOT NULL").format(embedding=Identifier(table.columns.embedding)),
     ]
-    return (
+    return selection.compile(
         SQL(
             "SELECT {columns}, {how_far} AS distance, {group}::text FROM (SELECT *, row_number() OVER "
             "(PARTITION BY {group} ORDER BY {how_far}) AS {rank} FROM (SELECT *, {value} AS {group}, "
             "{distance} AS {how_far} FROM {table} {where}) AS valued) AS ranked WHERE {rank} <= {size} "
             "ORDER BY {how_far}"
-        )
-        .format(
+        ).format(
             columns=projection(selection, extras),
             how_far=_DISTANCE,
             group=_GROUP,
@@ -126,7 +123,6 @@ def best_of_groups(selection: Selection, field: Field, size: int, query: Encoded
             where=where(parts),
             size=Integer(size),
         )
-        .compile()
     )
 
 
@@ -134,20 +130,18 @@ def facets(selection: Selection, field: Field, limit: int) -> Statement:
     """Return the statement that counts rows by their value at *field*, or a list's elements: value as text, rows."""
     table = selection.table
     # An element that is twice in a list is of one row all the same.
-    return (
+    return selection.compile(
         SQL(
             "SELECT element::text, count(*) FROM (SELECT {value} AS value FROM {table} {where}) AS valued, "
             "LATERAL (SELECT DISTINCT e FROM jsonb_array_elements(CASE WHEN jsonb_typeof(value) = 'array' THEN value "
             "ELSE jsonb_build_array(value) END) AS e) AS elements(element) WHERE value IS NOT NULL "
             "GROUP BY element ORDER BY count(*) DESC, element LIMIT {limit}"
-        )
-        .format(
+        ).format(
             value=value_of(table, field),
             table=_name(table),
             where=where(conditions(selection)),
             limit=Integer(limit),
         )
-        .compile()
     )
 
 

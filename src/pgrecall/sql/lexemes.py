@@ -66,14 +66,13 @@ def lexeme_statistics(table: Table, text: TextColumn) -> Statement:
     )
 
 
-def mean_length(table: Table, text: TextColumn, percent: float) -> Statement:
+def mean_length(selection: Selection, text: TextColumn, percent: float) -> Statement:
     """Return the statement that finds the mean length of the texts in a random part of the table's pages."""
-    return (
-        SQL("SELECT avg({length}) FROM {table} TABLESAMPLE SYSTEM ({percent})")
-        .format(
+    table = selection.table
+    return selection.compile(
+        SQL("SELECT avg({length}) FROM {table} TABLESAMPLE SYSTEM ({percent})").format(
             length=text_length(table, text), table=Identifier(table.schema, table.name), percent=Param(percent, "real")
         )
-        .compile()
     )
 
 
@@ -89,7 +88,7 @@ def mean_distances(selection: Selection, percent: float) -> Statement:
             embedding=embedding,
             d=Integer(table.dimensions or 0),
         )
-    return (
+    return selection.compile(
         SQL(
             "WITH sample AS MATERIALIZED (SELECT row_number() OVER () AS n, e FROM (SELECT {embedding} AS e "
             "FROM {table} TABLESAMPLE SYSTEM ({percent}) WHERE {comparable} ORDER BY random() "
@@ -97,8 +96,7 @@ def mean_distances(selection: Selection, percent: float) -> Statement:
             "SELECT avg(one.e OPERATOR({schema}.{operator}) other.e) FILTER (WHERE one.n < other.n), "
             "avg(one.e OPERATOR({schema}.{operator}) other.e) FILTER (WHERE one.n = other.n), "
             "count(*) FILTER (WHERE one.n = other.n) FROM sample AS one JOIN sample AS other ON one.n <= other.n"
-        )
-        .format(
+        ).format(
             embedding=embedding,
             comparable=comparable,
             table=Identifier(table.schema, table.name),
@@ -107,7 +105,6 @@ def mean_distances(selection: Selection, percent: float) -> Statement:
             schema=Identifier(selection.dialect.vector_schema),
             operator=SQL(table.distance.operator),
         )
-        .compile()
     )
 
 
@@ -115,18 +112,16 @@ def count_lexemes(selection: Selection, text: TextColumn, lexemes: Sequence[str]
     """Return the statement that counts, for each of *lexemes*, the selected rows that have it, up to *most* each."""
     queries = Param([as_query(lexeme) for lexeme in lexemes], "text[]")
     matches = SQL("{column} @@ q.q::tsquery").format(column=Identifier(text.column))
-    return (
+    return selection.compile(
         SQL(
             "SELECT (SELECT count(*) FROM (SELECT FROM {table} {where} LIMIT {most}) AS counted) "
             "FROM unnest({queries}) WITH ORDINALITY AS q(q, n) ORDER BY n"
-        )
-        .format(
+        ).format(
             table=Identifier(selection.table.schema, selection.table.name),
             where=where([*conditions(selection), matches]),
             most=Integer(most),
             queries=queries,
         )
-        .compile()
     )
 
 
@@ -134,10 +129,10 @@ def any_row(selection: Selection, text: TextColumn, query: str) -> Statement:
     """Return the statement that says whether any of the selected rows matches *query*, the text of a tsquery."""
     matches = SQL("{column} @@ {query}").format(column=Identifier(text.column), query=Param(query, "text::tsquery"))
     table = selection.table
-    return (
-        SQL("SELECT EXISTS (SELECT FROM {table} {where})")
-        .format(table=Identifier(table.schema, table.name), where=where([*conditions(selection), matches]))
-        .compile()
+    return selection.compile(
+        SQL("SELECT EXISTS (SELECT FROM {table} {where})").format(
+            table=Identifier(table.schema, table.name), where=where([*conditions(selection), matches])
+        )
     )
 
 

@@ -68,7 +68,8 @@ class Search:
         }
         if self.needs_code:
             values[_CODE] = dialect.embedding(code, VectorType.BIT)
-        return Statement(self.text, tuple(values.get(arg, arg) if type(arg) is object else arg for arg in self.args))
+        args = tuple(values.get(arg, arg) if type(arg) is object else arg for arg in self.args)
+        return Statement(self.text, args, settings=self.selection.table.secured)
 
 
 def search(
@@ -92,7 +93,7 @@ def search(
     dialect, vector_type = selection.dialect, selection.table.vector_type
     query = Param(_QUERY, dialect.embedding_type(vector_type) if sparse is None else dialect.sparse_embedding_type)
     code = Param(_CODE, dialect.embedding_type(VectorType.BIT))
-    statement = _Shape(selection, plan, extras, query, code, sparse).composed(max_distance).compile()
+    statement = selection.compile(_Shape(selection, plan, extras, query, code, sparse).composed(max_distance))
     return Search(statement.text, statement.args, selection, sparse is not None)
 
 
@@ -115,7 +116,8 @@ class ManySearches:
         values: dict[object, object] = {_QUERIES: [dialect.embedding(query, table.vector_type) for query in queries]}
         if self.needs_codes:
             values[_CODES] = [dialect.embedding(code, VectorType.BIT) for code in codes]
-        return Statement(self.text, tuple(values.get(arg, arg) if type(arg) is object else arg for arg in self.args))
+        args = tuple(values.get(arg, arg) if type(arg) is object else arg for arg in self.args)
+        return Statement(self.text, args, settings=self.selection.table.secured)
 
 
 def search_many(selection: Selection, plan: Plan, extras: frozenset[str]) -> ManySearches:
@@ -131,19 +133,17 @@ def search_many(selection: Selection, plan: Plan, extras: frozenset[str]) -> Man
     if needs_codes:
         lists.append(Param(_CODES, dialect.embeddings_type(VectorType.BIT)))
         names = ["e", "c", "n"]
-    statement = (
+    statement = selection.compile(
         SQL(
             "SELECT {asked}.n::int AS position, {found}.* FROM unnest({lists}) WITH ORDINALITY AS {asked}({names}) "
             "CROSS JOIN LATERAL ({one}) AS {found}"
-        )
-        .format(
+        ).format(
             asked=_ASKED,
             found=_FOUND,
             lists=SQL(", ").join(lists),
             names=SQL(", ").join(Identifier(name) for name in names),
             one=_Shape(selection, plan, extras, query, code).composed(None),
         )
-        .compile()
     )
     return ManySearches(statement.text, statement.args, selection)
 
@@ -165,7 +165,7 @@ class _Shape:
         self._dialect = selection.dialect
         self._name = Identifier(self._table.schema, self._table.name)
         self._conditions = conditions(selection)
-        self._scoped = selection.scope.domain is not None
+        self._scoped = not selection.scope.is_everything
         self._columns = projection(selection, extras)
         self._query = query
         self._code = code

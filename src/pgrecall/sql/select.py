@@ -42,7 +42,7 @@ def projection(selection: Selection, extras: frozenset[str]) -> Composable:
     }
     wanted["metadata"] = metadata_object(table)
     wanted["document_id"] = document_id(table)
-    wanted["domain_id"] = domain_text(table) if selection.scope.is_everything and columns.domain_id else None
+    wanted["domain_id"] = domain_text(table) if selection.scope.domain is None and columns.domain_id else None
     if table.sparse is None:
         wanted["sparse_embedding"] = None
     for extra in _EXTRAS:
@@ -108,7 +108,7 @@ def page(
     # With the table's name: a bare name in ORDER BY would first mean an output column.
     identifier = Identifier(table.schema, table.name, table.columns.id)
     order: list[Composable] = [identifier]
-    if selection.scope.is_everything and table.columns.domain_id is not None and table.columns.domain_id in table.key:
+    if selection.scope.domain is None and table.columns.domain_id is not None and table.columns.domain_id in table.key:
         order.insert(0, Identifier(table.schema, table.name, table.columns.domain_id))
     parts = conditions(selection)
     if after is not None:
@@ -139,17 +139,15 @@ def metadata_keys(selection: Selection) -> Statement | None:
     if metadata is None:
         return None
     # NULL has no keys, and others may have stored a list.
-    return (
+    return selection.compile(
         SQL(
             "SELECT DISTINCT jsonb_object_keys(CASE WHEN jsonb_typeof(stored.held) = 'object' THEN stored.held END) "
             "FROM (SELECT {metadata} AS held FROM {table} {where}) AS stored ORDER BY 1"
-        )
-        .format(
+        ).format(
             metadata=metadata,
             table=Identifier(selection.table.schema, selection.table.name),
             where=where(conditions(selection)),
         )
-        .compile()
     )
 
 
@@ -160,9 +158,8 @@ def _read(selection: Selection, extras: frozenset[str], parts: list[Composable],
     if table.newest_by is not None:
         row_id = Identifier(table.schema, table.name, table.columns.id)
         distinct = SQL("DISTINCT ON ({id})").format(id=row_id)
-    return (
-        SQL("SELECT {distinct} {columns}, {created} AS created_at FROM {table} {where} {tail}")
-        .format(
+    return selection.compile(
+        SQL("SELECT {distinct} {columns}, {created} AS created_at FROM {table} {where} {tail}").format(
             distinct=distinct,
             columns=projection(selection, extras),
             created=SQL("NULL") if created is None else Identifier(created),
@@ -170,5 +167,4 @@ def _read(selection: Selection, extras: frozenset[str], parts: list[Composable],
             where=where(parts),
             tail=tail,
         )
-        .compile()
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pgrecall.sql.security import scoped
+
 if TYPE_CHECKING:
     from pgrecall.filters import Filter
     from pgrecall.scope import Scope
+    from pgrecall.sql.compose import Composable, Statement
     from pgrecall.sql.dialect import Dialect
     from pgrecall.table import Table
 
@@ -27,3 +30,7 @@ class Selection:
     scope: Scope
     dialect: Dialect
     filter: Filter | None = None
+
+    def compile(self, query: Composable) -> Statement:
+        """Return *query*, which reads these rows, as it is sent: under row-level security it says whose they are."""
+        return scoped(query, self.scope) if self.table.secured else query.compile()

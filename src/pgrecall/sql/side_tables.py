@@ -95,12 +95,17 @@ def create(table: SideTable, schema: str) -> list[Statement]:
 
 
 def facts(schema: str, name: str) -> Statement:
-    """Return the statement that describes a table: whether it may be read and written, and its columns' names."""
+    """Return the statement that describes a table.
+
+    Its row is: whether it may be read, whether it may be written to, whether row-level security binds this role,
+    whether it binds the owner too, the owner, the columns' names.
+    """
     return (
         SQL(
             "SELECT has_table_privilege(c.oid, 'SELECT'), "
             "has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE') "
             "AND has_table_privilege(c.oid, 'DELETE'), "
+            "row_security_active(c.oid), c.relrowsecurity AND c.relforcerowsecurity, pg_get_userbyid(c.relowner), "
             "ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) "
             "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
             "WHERE n.nspname = {schema} AND c.relname = {name}"

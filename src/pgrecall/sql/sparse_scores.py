@@ -32,12 +32,11 @@ def compare(
         weights: Its sparse embedding, likewise.
     """
     table, dialect = selection.table, selection.dialect
-    return (
+    return selection.compile(
         SQL(
             "SELECT {domain}, {id}::text, {distance}, {column} OPERATOR({schema}.{operator}) {weights} "
             "FROM {table} {where}"
-        )
-        .format(
+        ).format(
             domain=domain_text(table) if table.columns.domain_id is not None else SQL("NULL"),
             id=Identifier(table.columns.id),
             distance=distance_to(selection, embedding),
@@ -48,5 +47,4 @@ def compare(
             table=Identifier(table.schema, table.name),
             where=where([*conditions(selection), has_id(table, ids)]),
         )
-        .compile()
     )

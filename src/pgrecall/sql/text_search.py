@@ -127,7 +127,7 @@ def best(selection: Selection, ranking: Ranking, candidates: Candidates, returne
             "LIMIT {k}) SELECT {columns} FROM best JOIN {table} AS found ON found.ctid = {place} "
             "ORDER BY {best}, {place}"
         )
-    return SQL(form).format(**parts).compile()
+    return selection.compile(SQL(form).format(**parts))
 
 
 def _best_by_index(selection: Selection, ranking: Ranking, returned: Returned) -> Statement:
@@ -139,16 +139,14 @@ def _best_by_index(selection: Selection, ranking: Ranking, returned: Returned) -
         SQL("- ({negative}) AS {name}").format(negative=negative, name=_SCORE),
         _headline(table, returned.headline),
     ]
-    return (
-        SQL("SELECT {columns} FROM {table} {where} ORDER BY {negative} LIMIT {k}")
-        .format(
+    return selection.compile(
+        SQL("SELECT {columns} FROM {table} {where} ORDER BY {negative} LIMIT {k}").format(
             columns=SQL(", ").join([projection(selection, returned.extras), *tail]),
             table=Identifier(table.schema, table.name),
             where=where(conditions(selection)),
             negative=negative,
             k=Integer(returned.k),
         )
-        .compile()
     )
 
 
@@ -174,12 +172,11 @@ def scores(selection: Selection, ranking: Ranking, ids: Sequence[str], headline:
     by_index = ranking.text.index is not None
     if bound:
         parts.append(SQL("{column} @@ {query}").format(column=column, query=Param(bound, "text::tsquery")))
-    return (
+    return selection.compile(
         SQL(
             "SELECT {domain}, {id}::text, coalesce({score}, 0), {headline} FROM (SELECT *, {lexemes} AS {l}, {norm} "
             "AS {n} FROM {table} {where}) AS found"
-        )
-        .format(
+        ).format(
             domain=domain_text(table) if table.columns.domain_id is not None else SQL("NULL"),
             id=Identifier(table.columns.id),
             score=SQL("- ({negative})").format(negative=_negative_score(ranking)) if by_index else _score(ranking),
@@ -191,7 +188,6 @@ def scores(selection: Selection, ranking: Ranking, ids: Sequence[str], headline:
             table=Identifier(table.schema, table.name),
             where=where(parts),
         )
-        .compile()
     )
 
 

@@ -29,8 +29,8 @@ from pgrecall.filters.nodes import (
 )
 from pgrecall.sql.columns import column_condition
 from pgrecall.sql.comparison import OPERATORS, matches
-from pgrecall.sql.compose import SQL, Composable, Identifier, Param
-from pgrecall.sql.domains import domain_value
+from pgrecall.sql.compose import SQL, Composable, Param
+from pgrecall.sql.domains import domain_column, in_scope
 from pgrecall.sql.fields import FEW, field_condition
 from pgrecall.sql.metadata import place_of
 from pgrecall.sql.metadata_columns import metadata_column_condition
@@ -50,12 +50,8 @@ def conditions(selection: Selection) -> list[Composable]:
     Raises:
         SchemaError: The table has not the column that the scope or the filter needs.
     """
-    table, scope = selection.table, selection.scope
-    table.check_scope(scope)
-    found: list[Composable] = []
-    if scope.domain is not None and table.columns.domain_id is not None:
-        domain = Identifier(table.columns.domain_id)
-        found.append(SQL("{column} = {domain}").format(column=domain, domain=domain_value(table, scope.domain)))
+    table = selection.table
+    found = in_scope(table, selection.scope, domain_column(table))
     if selection.filter is not None:
         found += _conjunction(table, selection.filter, selection.dialect)
     return found

@@ -1,0 +1,79 @@
+"""Putting a table that exists under row-level security, and giving a role what it needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pgrecall.collection.definition import SIDE_TABLES, Rights, rights, side_policies, table_policies
+from pgrecall.errors import CollectionNotFound, PermissionDenied, SchemaError
+from pgrecall.postgres import catalog
+from pgrecall.sql import ddl, security, side_tables
+from pgrecall.sql.compose import Identifier
+
+if TYPE_CHECKING:
+    from pgrecall.collection.handle import Handle
+    from pgrecall.postgres import Session
+    from pgrecall.table import Table
+
+
+async def secure_side_tables(session: Session, schema: str, *, policed: bool = True) -> None:
+    """Have the tables beside the collections there, and under row-level security if *policed*; within a transaction.
+
+    Raises:
+        InsufficientPrivilegeError: The role may not make them, or does not own them.
+    """
+    for side in SIDE_TABLES:
+        facts = await session.fetch(side_tables.facts(schema, side.name))
+        if not facts:
+            for statement in side_tables.create(side, schema):
+                await session.execute(statement)
+        if policed and not (facts and facts[0][3]):
+            owner = facts[0][4] if facts else None
+            for statement in side_policies(side, schema, owner):
+                await session.execute(statement)
+
+
+async def secure(handle: Handle) -> None:
+    """See `Administration.secure`."""
+    plain = replace(handle.config, row_level_security=False)
+
+    async def work(session: Session) -> None:
+        await session.execute(ddl.setup_lock())
+        table = await existing(session)
+        if table.columns.domain_id is None:
+            msg = f"{table.qualified_name} has no column for domains that could be kept apart"
+            raise SchemaError(msg)
+        if not table.owned:
+            msg = f"only its owner {table.owner!r} may put {table.qualified_name} under row-level security"
+            raise PermissionDenied(msg)
+        if not table.policed:
+            name = Identifier(table.schema, table.name)
+            for statement in [*security.drop_policies(name), *table_policies(table, table.owner)]:
+                await session.execute(statement)
+        await secure_side_tables(session, table.schema)
+
+    async def existing(session: Session) -> Table:
+        table = await catalog.read_table(session, plain)
+        if table is None:
+            msg = f"there is no table {plain.schema}.{plain.name}; with row_level_security it is made so"
+            raise CollectionNotFound(msg)
+        return table
+
+    await handle.database.transaction(work)
+    handle.knowledge.forget()
+
+
+async def grant(handle: Handle, wanted: Rights) -> None:
+    """See `Administration.grant`."""
+    table = await handle.made_table(handle.config.dimensions)
+
+    async def work(session: Session) -> None:
+        await session.execute(ddl.setup_lock())
+        await secure_side_tables(session, table.schema, policed=table.policed)
+        exists = await catalog.role_exists(session, wanted.role)
+        new = replace(wanted, create=wanted.create and not exists)
+        for statement in rights(new, handle.config, session.dialect.vector_schema):
+            await session.execute(statement)
+
+    await handle.database.transaction(work)
