@@ -8,8 +8,18 @@ import asyncpg
 import pytest
 
 from integration_tests.tenants import SECRET, config, everything_of, own, record, roles, shown, verbs
-from pgrecall import HNSW, AsyncClient, AsyncCollection, AsyncKeyValues, AsyncLedger, Client
-from pgrecall.errors import ConfigError, PermissionDenied
+from pgrecall import (
+    HNSW,
+    AsyncClient,
+    AsyncCollection,
+    AsyncKeyValues,
+    AsyncLedger,
+    Client,
+    HybridOptions,
+    RecordChange,
+    ReembedOptions,
+)
+from pgrecall.errors import ConfigError, ModelNotReady, PermissionDenied
 
 NEAR = [1, 2, 10]
 
@@ -158,49 +168,147 @@ async def tuned(w):
     return await w.owned.drop_index()
 
 
+async def amended(w):
+    assert await w.red.amend([RecordChange(id="a", content="new"), RecordChange(id="c", document_id="new")]) == 1
+    assert await w.red.amend([RecordChange(id="b", metadata={"n": 2}), RecordChange(id="b", chunk_index=7)]) == 1
+
+
+async def sparse(w):
+    await w.owned.add_sparse_embeddings(9)
+    w.docs = w.client.collection(config(row_level_security=False))
+    w.red = w.docs.domain("red")
+    with_weights = [record("a", sparse_embedding={1: 1.0}), record("b", sparse_embedding={1: 2.0})]
+    assert (await w.red.upsert(with_weights)).updated == 2
+
+
+async def found_sparse(w):
+    assert (await w.red.upsert([record("a", sparse_embedding={1: 1.0})])).updated == 1
+    found = await w.red.search_sparse({1: 1.0})
+    assert [match.id for match in found] == ["a"]
+    return [*found, *await w.red.search_hybrid("secret", NEAR, options=HybridOptions(sparse={1: 1.0}))]
+
+
+async def many(w):
+    found = await w.red.search_many([NEAR, NEAR])
+    assert [[match.id for match in matches] for matches in found] == [["a", "b"]] * 2
+    return found
+
+
+async def grouped(w):
+    (group,) = await w.red.search_groups(NEAR, "n", group_size=9)
+    assert [match.id for match in group.matches] == ["a", "b"]
+    return group
+
+
+async def counted(w):
+    assert [(facet.value, facet.count) for facet in await w.red.facet("kind")] == [("x", 2)]
+    assert [(facet.value, facet.count) for facet in await w.red.facet("$domain_id")] == [("red", 2)]
+
+
+async def taken_in(w):
+    report = await w.red.ingest([record("a"), record("b", content="new"), record("c")], run="r")
+    assert (report.inserted, report.written, report.failed) == (1, 2, ())
+    # Finished, so that it begins anew, and writes nothing.
+    report = await w.red.ingest([record("a"), record("b", content="new")], run="r")
+    assert (report.resumed_at, report.written, report.unchanged) == (0, 0, 2)
+    for nothing in (w.docs.in_domains(["red", "blue"]), w.docs.all_domains()):
+        with pytest.raises(ConfigError, match="one domain"):
+            await nothing.ingest([record("a")], run="r")
+
+
+def embed(texts):
+    return [[float(len(text)), 1.0, 2.0, 3.0] for text in texts]
+
+
+async def embedded(w):
+    """Models are of the whole table, so that only its owner makes them, for all domains."""
+    report = await w.owned.reembed(embed, model="m", options=ReembedOptions(sample=1, k=1))
+    assert (report.embedded, report.missing) == (5, 0)
+    new = w.red.model("m")
+    assert [match.id for match in await new.search([1.0, 1.0, 2.0, 3.0])] == ["a", "b"]
+    await w.red.upsert(own("red", "c"))
+    assert len(await new.search([1.0, 1.0, 2.0, 3.0])) == 2
+    if (await w.client.server()).user != "postgres":
+        with pytest.raises(PermissionDenied, match="only to its owner"):
+            await w.red.keep_models({"m": embed}, seconds=0)
+    with pytest.raises(ModelNotReady, match="1 records"):
+        await w.owned.switch_model("m")
+    assert await w.owned.keep_models({"m": embed}, seconds=0) == 1
+    assert await w.owned.switch_model("m") == "original"
+    assert (await (await w.red.current()).search([1.0, 1.0, 2.0, 3.0]))[0].id == "a"
+    assert await w.owned.switch_model("original") == "m"
+    await w.owned.drop_model("m")
+    return [model.name for model in await w.red.models()]
+
+
 CASES = {
     "add_fields": lambda w: w.owned.add_fields({"n": int}),
+    "add_sparse_embeddings": sparse,
     "add_text_search": lambda w: w.owned.add_text_search("en"),
     "all_domains": all_domains,
+    "amend": amended,
+    "build_due_index": lambda w: w.red.build_due_index(),
     "clear": lambda w: equals(w.red.clear(), 2),
     "copy_domain": copied,
     "copy_to": copy_to,
     "count": lambda w: equals(w.red.count({"n": 1}), 2),
     "count_domains": lambda w: equals(w.red.count_domains(), 1),
     "create_index": lambda w: w.owned.create_index(HNSW(m=4, ef_construction=16)),
+    "current": lambda w: w.red.current(),
     "delete": deleted,
     "delete_domain": lambda w: equals(w.red.delete_domain(), 2),
+    "delete_returning": lambda w: equals(w.red.delete_returning(["a", "c"]), ["a"]),
     "describe_domains": described,
     "domain": domain,
     "drop_index": lambda w: w.owned.drop_index(),
+    "drop_model": embedded,
     "exists": lambda w: equals(w.red.exists(), True),
     "explain": lambda w: w.red.explain(NEAR, filter={"n": 1}, postgres=True),
     "explain_keyword": lambda w: w.red.explain_keyword("secret", postgres=True),
+    "explain_sparse": lambda w: w.red.explain_sparse({1: 1.0}, postgres=True),
+    "facet": counted,
     "get": lambda w: ids(w.red.get(["a", "b"], include=["embedding"]), ["a", "b"]),
     "grant": lambda w: w.owned.grant("postgres"),
     "in_domains": in_domains,
+    "indexes": lambda w: w.red.indexes(),
+    "ingest": taken_in,
+    "keep_models": embedded,
     "ledger": ledgers,
     "list": lambda w: page(w.red.list(filter={"n": 1}), 2),
     "list_documents": lambda w: w.red.list_documents(),
     "list_domains": lambda w: equals(w.red.list_domains(), ["red"]),
     "maintain": lambda w: w.owned.maintain(),
+    "metadata_keys": lambda w: equals(w.red.metadata_keys(), ["kind", "n"]),
+    "model": lambda w: w.red.model("original").count(),
+    "models": lambda w: w.red.models(),
     "neighbours": lambda w: w.red.neighbours(own("red"), window=5),
     "recall": lambda w: w.red.recall(k=2),
+    "recommend": lambda w: ids(w.red.recommend(["a"]), ["b"]),
+    "reembed": embedded,
     "rename_domain": renamed,
     "replace": lambda w: equals(w.red.replace([record("a", content="new"), record("c")]), 1),
     "replace_documents": replaced,
     "search": lambda w: ids(w.red.search(NEAR, filter={"kind": "x"}), ["a", "b"]),
+    "search_by_id": lambda w: ids(w.red.search_by_id("a"), ["b"]),
+    "search_groups": grouped,
     "search_hybrid": lambda w: ids(w.red.search_hybrid("secret", NEAR), ["a", "b"]),
     "search_keyword": lambda w: ids(w.red.search_keyword("secret"), ["a", "b"]),
+    "search_many": many,
     "search_mmr": lambda w: ids(w.red.search_mmr(NEAR), ["a", "b"]),
+    "search_range": lambda w: ids(w.red.search_range(NEAR, max_distance=2), ["a", "b"]),
+    "search_sparse": found_sparse,
     "secure": lambda w: w.owned.all_domains().count(),
     "stats": lambda w: w.red.stats(),
+    "switch_model": embedded,
     "tune": tuned,
     "update": lambda w: equals(w.red.update(["a", "c"], contents=["new", "new"]), 1),
     "upsert": upserted,
     "using": using,
     "wait_for_index": lambda w: w.red.wait_for_index(1),
 }
+
+# Verbs that give all rows a column more, and what each row of blue has in it.
+WIDER = {"add_fields": ",x,", "add_sparse_embeddings": ",)"}
 
 
 def test_no_verb_is_left_out():
@@ -217,20 +325,21 @@ async def test_every_verb_stays_in_its_domain(database, policies):
             await blue.upsert(own("blue", "abc"))
             await blue.ledger("l").mark(["a", "b", "y"], group_ids=["g", "g", "g"])
             await superuser.key_values("n", domain="blue").set({"a": b"of blue"})
+            await blue.ingest([record("a", "blue")], run="r")
             secured = database.ask("SELECT count(*) FROM pg_class WHERE relforcerowsecurity")
-            assert secured == (3 if policies else 0)
+            assert secured == (4 if policies else 0)
             before = everything_of(database, "blue")
-            assert [len(rows) for rows in before.values()] == [3, 3, 1]
+            assert [len(rows) for rows in before.values()] == [3, 3, 1, 1]
             world = World(client, owner, url)
             for verb, case in CASES.items():
                 await world.seed()
                 answer = await case(world)
                 assert SECRET not in shown(answer), verb
                 for name, rows in everything_of(database, "blue").items():
-                    assert verb == "add_fields" or rows == before[name], verb
-                if verb == "add_fields":
+                    assert verb in WIDER or rows == before[name], verb
+                if verb in WIDER:
                     before = everything_of(database, "blue")
-                    assert [row.count(",x,") for row in before["docs"]] == [1, 1, 1]
+                    assert [row.count(WIDER[verb]) for row in before["docs"]] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("policies", [False, True], ids=["statements", "policies"])

@@ -102,7 +102,8 @@ async def test_grant_makes_a_role_that_can_do_no_more_than_it_must(database, cli
         )
     }
     expected = {"SELECT", "INSERT", "UPDATE", "DELETE"}
-    assert held == {(table, right) for table in ("docs", "pgrecall_ledger", "pgrecall_values") for right in expected}
+    tables = ("docs", "pgrecall_ledger", "pgrecall_runs", "pgrecall_values")
+    assert held == {(table, right) for table in tables for right in expected}
     with pytest.raises(PermissionDenied):
         async with AsyncClient(database.role("GRANT USAGE ON SCHEMA public TO {role}")) as other:
             await other.collection("docs").grant(name)

@@ -13,7 +13,7 @@ from pgrecall.errors import CollectionNotFound, DimensionMismatch, PermissionDen
 
 SETTINGS = config(row_level_security=True)
 ENTER = "SET LOCAL pgrecall.domains = '{red}'"
-TABLES = ("docs", "pgrecall_ledger", "pgrecall_values")
+TABLES = ("docs", "pgrecall_ledger", "pgrecall_runs", "pgrecall_values")
 # What a session that has named no domain must not do, whatever it sets.
 NOTHING = (
     "SELECT 1",
@@ -37,6 +37,7 @@ REACHING = (
     "SELECT id FROM docs TABLESAMPLE SYSTEM (100) WHERE domain_id <> 'red'",
     "SELECT id FROM docs WHERE ctid <> ALL (ARRAY(SELECT ctid FROM docs WHERE domain_id = 'red'))",
     "SELECT * FROM pgrecall_ledger WHERE domain_id <> 'red'",
+    "SELECT * FROM pgrecall_runs WHERE domain_id <> 'red'",
     "SELECT * FROM pgrecall_values WHERE domain_id <> 'red'",
     "SELECT attname FROM pg_stats WHERE tablename = 'docs'",
     "SELECT domain_id FROM docs WHERE pg_temp.peek(content) AND domain_id <> 'red'",

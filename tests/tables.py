@@ -2,8 +2,9 @@
 
 from pgrecall.columns import Columns
 from pgrecall.distance import Distance, VectorType
+from pgrecall.server import Server
 from pgrecall.sql.dialect import Dialect, Wire
-from pgrecall.table import Server, Table, VectorIndex
+from pgrecall.table import Table, VectorIndex
 
 BINARY = Dialect("public")
 TEXT = Dialect("public", Wire.TEXT)

@@ -24,7 +24,8 @@ from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.records import Facet, Group, Match, Page, Record, RecordBatch, RecordChange, Scores, UpsertResult
 from pgrecall.reranking import Rerank
 from pgrecall.scope import Scope
-from pgrecall.table import Server, SparseColumn, TableColumn, TextColumn, VectorIndex
+from pgrecall.server import Server
+from pgrecall.table import SparseColumn, TableColumn, TextColumn, VectorIndex
 from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:

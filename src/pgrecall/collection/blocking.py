@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from pgrecall.pooling import PoolConfig
     from pgrecall.records import Embedding, Extra, Match, Page, Record, SparseEmbedding, UpsertResult
     from pgrecall.scope import Scope
-    from pgrecall.table import Server, TableColumn
+    from pgrecall.server import Server
+    from pgrecall.table import TableColumn
 
     Names = list[str]
     Records = list[Record | None]
@@ -185,10 +186,6 @@ class Collection(Wording, Exploration, Documents, Amending, Loading, Models, Ten
     def domain(self, domain: str) -> Collection:
         """See `AsyncCollection.domain`."""
         return Collection(self.asynchronous.domain(domain))
-
-    def in_domains(self, domains: Iterable[str]) -> Collection:
-        """See `AsyncCollection.in_domains`."""
-        return Collection(self.asynchronous.in_domains(domains))
 
     def all_domains(self) -> Collection:
         """See `AsyncCollection.all_domains`."""

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from pgrecall import portal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pgrecall.collection.blocking import Collection
     from pgrecall.collection.collection import AsyncCollection
     from pgrecall.collection.tenancy import DomainInfo
 
@@ -15,6 +18,12 @@ class Tenancy:
     """What `Collection` does with domains as wholes."""
 
     asynchronous: AsyncCollection
+
+    def in_domains(self, domains: Iterable[str]) -> Collection:
+        """See `AsyncCollection.in_domains`."""
+        from pgrecall.collection.blocking import Collection
+
+        return Collection(self.asynchronous.in_domains(domains))
 
     def list_domains(self, *, limit: int = 1_000, after: str | None = None) -> list[str]:
         """See `AsyncCollection.list_domains`."""

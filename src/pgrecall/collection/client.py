@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from pgrecall.postgres import Session
-    from pgrecall.table import Server
+    from pgrecall.server import Server
 
 
 class AsyncClient(Inspection, Aliases):

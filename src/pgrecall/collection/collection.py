@@ -80,21 +80,6 @@ class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Load
         """
         return AsyncCollection(replace(self._handle, scope=Scope.of(domain)))
 
-    def in_domains(self, domains: Iterable[str]) -> AsyncCollection:
-        """Return a handle on the same collection that is bound to several domains, which are named.
-
-        Searches find the nearest of them all, and each match says which domain it is from. A record that is
-        written says into which one it goes; what takes an id by itself (`get`, `replace`, `neighbours`) needs a
-        handle of one domain.
-
-        Args:
-            domains: Their names, at least one.
-
-        Raises:
-            ConfigError: They are none, or one of them is not a non-empty string.
-        """
-        return AsyncCollection(replace(self._handle, scope=Scope.of_several(domains)))
-
     def all_domains(self) -> AsyncCollection:
         """Return a handle on the rows of all domains, for administration."""
         return AsyncCollection(replace(self._handle, scope=Scope.everything()))

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
     from pgrecall.distance import VectorType
     from pgrecall.postgres import Session
-    from pgrecall.table import Server, Table
+    from pgrecall.server import Server
+    from pgrecall.table import Table
 
     _Tell = Callable[[Session, Rows], Awaitable[None]]
 

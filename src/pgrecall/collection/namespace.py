@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pgrecall.postgres import Database, Session
+    from pgrecall.server import Server
     from pgrecall.sql.side_tables import SideRows
-    from pgrecall.table import Server
 
 T = TypeVar("T")
 # Domain, namespace and key together must fit a B-tree entry (2,704 bytes with what it holds beside them).

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pgrecall.build import BuildOptions
     from pgrecall.config import Index
     from pgrecall.postgres.statistics import Limits
-    from pgrecall.table import Server
+    from pgrecall.server import Server
 
 # Of an HNSW graph in memory: a node, and its links (two lists of m on the ground floor, and the few above).
 _NODE_BYTES: Final = 128

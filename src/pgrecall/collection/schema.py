@@ -27,7 +27,8 @@ from pgrecall.sql import ddl
 if TYPE_CHECKING:
     from pgrecall.config import CollectionConfig
     from pgrecall.postgres import Database, Session
-    from pgrecall.table import Server, Table
+    from pgrecall.server import Server
+    from pgrecall.table import Table
 
 _MIN_SERVER: Final = 140_000
 _MIN_VECTOR: Final = (0, 6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pgrecall.collection import securing
@@ -16,8 +16,10 @@ from pgrecall.scope import DEFAULT_DOMAIN, Scope
 from pgrecall.sql import tenancy as sql
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
+    from pgrecall.collection.collection import AsyncCollection
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
     from pgrecall.sql.compose import Statement
@@ -48,6 +50,23 @@ class Tenancy:
     """What `AsyncCollection` does with domains as wholes."""
 
     _handle: Handle
+
+    def in_domains(self, domains: Iterable[str]) -> AsyncCollection:
+        """Return a handle on the same collection that is bound to several domains, which are named.
+
+        Searches find the nearest of them all, and each match says which domain it is from. A record that is
+        written says into which one it goes; what takes an id by itself (`get`, `replace`, `neighbours`) needs a
+        handle of one domain.
+
+        Args:
+            domains: Their names, at least one.
+
+        Raises:
+            ConfigError: They are none, or one of them is not a non-empty string.
+        """
+        from pgrecall.collection.collection import AsyncCollection
+
+        return AsyncCollection(replace(self._handle, scope=Scope.of_several(domains)))
 
     async def list_domains(self, *, limit: int = 1_000, after: str | None = None) -> list[str]:
         """Return the names of the domains that have rows, of those in scope, sorted.

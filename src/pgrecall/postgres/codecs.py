@@ -10,7 +10,7 @@ from pgrecall.distance import VectorType
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-    from pgrecall.table import Server
+    from pgrecall.server import Server
 
 _JSONB_VERSION: Final = b"\x01"
 

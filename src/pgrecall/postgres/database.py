@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from pgrecall.postgres.address import Address
-    from pgrecall.table import Server
+    from pgrecall.server import Server
 
 T = TypeVar("T")
 _DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)

@@ -68,7 +68,7 @@ class Description:
         metadata_columns = self._metadata_columns(columns)
         vector_type, dimensions = self._embedding(columns)
         sparse = self._sparse(columns.sparse_embedding)
-        policed = self._policed(columns)
+        security = self._security(columns)
         if self._faults:
             msg = f"table {self._config.schema}.{self._config.name} does not fit: {'; '.join(self._faults)}"
             raise SchemaError(msg)
@@ -113,10 +113,7 @@ class Description:
             sized=self._columns[columns.embedding]["modifier"] > 0,
             text=text_column(self._config, self._facts, columns.content),
             sparse=sparse,
-            secured=self._facts["secured"],
-            policed=policed,
-            owner=self._facts["owner"],
-            owned=self._facts["owned"],
+            **security,
         )
 
     def _layout(self, domain: str | None) -> HashPartitions | None:
@@ -134,8 +131,8 @@ class Description:
             raise SchemaError(msg)
         return made
 
-    def _policed(self, columns: Columns) -> bool:
-        """Whether our policies are in force; a fault where they are asked for and are not, or not alone."""
+    def _security(self, columns: Columns) -> dict[str, Any]:
+        """Return whom row-level security binds; a fault where our policies are asked for and are not there alone."""
         found: dict[str, str] = self._facts["policies"] or {}
         others = sorted(found.keys() - {POLICY, OWNER_POLICY})
         policed = bool(self._facts["forced"] and columns.domain_id and DOMAINS in found.get(POLICY, ""))
@@ -143,7 +140,7 @@ class Description:
             self._faults.append("row_level_security was asked for, and its policies are missing: secure() adds them")
         elif self._config.row_level_security and others:
             self._faults.append(f"beside the policies of row_level_security there are {others}, which let more pass")
-        return policed
+        return {"policed": policed} | {name: self._facts[name] for name in ("secured", "owner", "owned")}
 
     def _type_of(self, column: str | None, absent: str) -> str:
         return absent if column is None else self._columns[column]["sql"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
     from pgrecall.pooling import PoolConfig
-    from pgrecall.table import Server
+    from pgrecall.server import Server
 
 _IDLE_SECONDS: Final = 60.0
 _CLOSE_SECONDS: Final = 5.0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pgrecall.pooling import PoolConfig
     from pgrecall.postgres.address import Address
     from pgrecall.postgres.session import Session
-    from pgrecall.table import Server
+    from pgrecall.server import Server
 
 # What searching wants of the planner: without the first, PostgreSQL reads small tables of large vectors
 # from end to end instead of using the index; compiling a query takes longer than running it.

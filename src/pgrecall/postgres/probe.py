@@ -6,7 +6,7 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.table import Server
+from pgrecall.server import Server
 
 if TYPE_CHECKING:
     from asyncpg import Connection

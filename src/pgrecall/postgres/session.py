@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from asyncpg.transaction import Transaction
 
     from pgrecall.scope import Scope
+    from pgrecall.server import Server
     from pgrecall.sql.compose import Statement
     from pgrecall.sql.dialect import Dialect
-    from pgrecall.table import Server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
