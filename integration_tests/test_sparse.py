@@ -205,7 +205,7 @@ async def connection_to():
 
 
 def parts(docs, match):
-    corpus = docs._handle.knowledge.corpus[0]
+    corpus = docs._handle.knowledge.corpora[None][0]
     half = float(np.square(list(ASKED.values())).sum())
     return {
         "dense": corpus.dense_score(match.scores.dense),
@@ -271,7 +271,7 @@ async def test_without_words_both_embeddings_decide(docs):
     options = HybridOptions(sparse=ASKED, fusion=Convex(alpha=0.5), dense_k=ROWS, sparse_k=ROWS)
     found = await docs.search_hybrid("?!", NEAR, 10, options=options)
     assert all(match.scores.keyword is None for match in found)
-    corpus = docs._handle.knowledge.corpus[0]
+    corpus = docs._handle.knowledge.corpora[None][0]
     half = float(np.square(list(ASKED.values())).sum())
     for match in found:
         sparse = match.scores.sparse / (match.scores.sparse + half)
