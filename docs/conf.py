@@ -40,7 +40,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(Any|Awaitable|Callable|Iterable|Iterator|Literal|Mapping|NDArray|Self|Sequence)"),
     (r"py:.*", r"(ClientLike|CollectionLike|CopyProgressLike|Embedding|Equals|Extra|Filter|Index|Matches|Names)"),
     (r"py:.*", r"(ProgressLike|RecordLists|Records|datetime)"),
-    (r"py:.*", r"(Example|Identity|LegScores|Rankings|Scorer|WordExtra)"),
+    (r"py:.*", r"(Example|Identity|LegScores|Rankings|Scorer|SparseEmbedding|WordExtra)"),
     (r"py:.*", r"(EmbedLike|(Ingest|Reembed)ProgressLike|RetryableLike)"),
     (r"py:.*", r"(BaseModel|BaseNode|Document|Embeddings|Generation|MetadataFilters|RelevanceFunction|Scored)"),
     (r"py:.*", r"(llama_index\..*|langchain_core\..*)"),

@@ -84,7 +84,7 @@ class Wording:
         embedding's is stretched so that 0 is how similar two records picked at random are. Scores are from 0
         to 1 and mean the same in every query; ``Match.scores`` has the parts. Where *query* has no words, the
         embedding alone decides. With ``HybridOptions(sparse=…)`` what `search_sparse` finds is fused too, by its
-        inner product *s* as ``s / (s + |q|²)``, |q|² being that of the query's sparse embedding with itself; of the
+        inner product *s* as ``s / (s + q²)``, q² being that of the query's sparse embedding with itself; of the
         mean words and sparse embeddings then have 0.15 each. With
         ``HybridOptions(words=KeywordOptions(syntax="web"))`` phrases and exclusions hold for all that is found.
 
