@@ -168,6 +168,13 @@ def everything(store):
     return store.list_documents(limit=1000).documents
 
 
+def rounded(answer):
+    """Return *answer* with the scores of documents rounded: how embeddings are spread is found out from a sample."""
+    if not isinstance(answer, list) or not all(isinstance(entry, tuple) for entry in answer):
+        return answer
+    return [(document, round(score, 6)) for document, score in answer]
+
+
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_twins_answer_alike(client, name):
     arguments, keywords = CALLS[name]
@@ -175,7 +182,7 @@ def test_twins_answer_alike(client, name):
     for store in (blocking, asynchronous):
         store.add_documents(DOCUMENTS)
     answer = getattr(blocking, name)(*arguments, **keywords)
-    assert asyncio.run(getattr(asynchronous, f"a{name}")(*arguments, **keywords)) == answer
+    assert rounded(asyncio.run(getattr(asynchronous, f"a{name}")(*arguments, **keywords))) == rounded(answer)
     assert everything(blocking) == everything(asynchronous)
     assert answer or name == "close"
 
