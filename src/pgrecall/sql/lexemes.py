@@ -70,7 +70,7 @@ def mean_length(selection: Selection, text: TextColumn, percent: float) -> State
     """Return the statement that finds the mean length of the texts in a random part of the table's pages."""
     table = selection.table
     return selection.compile(
-        SQL("SELECT avg({length}) FROM {table} TABLESAMPLE SYSTEM ({percent})").format(
+        SQL("SELECT avg({length}) FROM {table} TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0)").format(
             length=text_length(table, text), table=Identifier(table.schema, table.name), percent=Param(percent, "real")
         )
     )
@@ -91,7 +91,7 @@ def mean_distances(selection: Selection, percent: float) -> Statement:
     return selection.compile(
         SQL(
             "WITH sample AS MATERIALIZED (SELECT row_number() OVER () AS n, e FROM (SELECT {embedding} AS e "
-            "FROM {table} TABLESAMPLE SYSTEM ({percent}) WHERE {comparable} ORDER BY random() "
+            "FROM {table} TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0) WHERE {comparable} ORDER BY md5({id}::text) "
             "LIMIT {most}) AS drawn) "
             "SELECT avg(one.e OPERATOR({schema}.{operator}) other.e) FILTER (WHERE one.n < other.n), "
             "avg(one.e OPERATOR({schema}.{operator}) other.e) FILTER (WHERE one.n = other.n), "
@@ -99,6 +99,7 @@ def mean_distances(selection: Selection, percent: float) -> Statement:
         ).format(
             embedding=embedding,
             comparable=comparable,
+            id=Identifier(table.columns.id),
             table=Identifier(table.schema, table.name),
             percent=Param(percent, "real"),
             most=Integer(SAMPLED_EMBEDDINGS),
