@@ -11,7 +11,7 @@ from pgrecall import HNSW, CollectionConfig, Columns, IVFFlat, Record, SearchOpt
 from pgrecall.columns import MAX_IDENTIFIER_BYTES
 from pgrecall.errors import ConfigError, FilterError, PGRecallError
 from pgrecall.filters import And, Equals, In, Key, Not, parse
-from pgrecall.filters.limits import MAX_OPERANDS
+from pgrecall.filters.limits import MAX_OPERANDS, MAX_VALUES_IN_ALL
 from pgrecall.plan import Access, Plan
 from pgrecall.pooling import PoolConfig, RetryConfig
 from pgrecall.promoted import parse_fields
@@ -295,14 +295,15 @@ def deep(depth):
         (nested(81), "nested deeper than 80 nodes"),
         (nested(100_000), "nested deeper than 80 nodes"),
         ({"a": {"$in": list(range(10_001))}}, "10001 values; at most 10000"),
-        ({f"k{n}": {"$in": list(range(10_000))} for n in range(4)}, f"more than {MAX_OPERANDS} values in all"),
+        ({f"k{n}": {"$in": list(range(10_000))} for n in range(11)}, "more than 100000 values in all"),
         ({f"k{n}": {"$containsAny": list(range(1_000))} for n in range(31)}, "ask with fewer"),
-        (In(Key(("a",)), tuple(b"1" for _ in range(MAX_OPERANDS + 1))), "values in all"),
+        (In(Key(("a",)), tuple(b"1" for _ in range(MAX_VALUES_IN_ALL + 1))), "values in all"),
+        (And(tuple(Equals(Key(("a",)), b"1") for _ in range(MAX_OPERANDS + 1))), f"{MAX_OPERANDS} values in all"),
         (And((Equals(Key(("a",)), b"1"), "1=1")), "a str among its nodes"),
         ({f"k{n}": n for n in range(1_001)}, "at most 1000"),
         ({"a": {"$containsAll": ["x"] * 1_001}}, "1001 values; at most 1000"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_filters_beyond_a_limit_say_which(filter, says):
     with pytest.raises(FilterError, match=says):

@@ -11,15 +11,20 @@ if TYPE_CHECKING:
     from pgrecall.filters.nodes import Filter
 
 MAX_DEPTH: Final = 20
-# Each is a parameter of the statement, of which the protocol allows 32,767.
+FEW: Final = 20
+"""A list of more values than that is one parameter of a statement."""
+
 MAX_OPERANDS: Final = 30_000
+"""Parameters of a statement, of which the protocol allows 32,767."""
+
+MAX_VALUES_IN_ALL: Final = 100_000
 # What a mapping of the greatest depth is made of: a negation, an alternative and a conjunction at each level.
 _MAX_NODE_DEPTH: Final = 4 * MAX_DEPTH
 
 
 def check_size(filter: Filter) -> None:
     """Raise `FilterError` where *filter* is too deep, or compares with more values than a statement takes."""
-    operands = 0
+    operands = values = 0
     left: list[tuple[Filter, int]] = [(filter, 1)]
     while left:
         node, depth = left.pop()
@@ -29,7 +34,8 @@ def check_size(filter: Filter) -> None:
             case Not(clause):
                 left.append((clause, depth + 1))
             case In(jsons=jsons):
-                operands += len(jsons)
+                operands += len(jsons) if len(jsons) <= FEW else 1
+                values += len(jsons)
             case Node():
                 operands += 1
             case _:  # pyright: ignore[reportUnnecessaryComparison] - callers need not be typed
@@ -38,6 +44,7 @@ def check_size(filter: Filter) -> None:
         if depth > _MAX_NODE_DEPTH:
             msg = f"the filter is nested deeper than {_MAX_NODE_DEPTH} nodes"
             raise FilterError(msg)
-        if operands > MAX_OPERANDS:
-            msg = f"the filter has more than {MAX_OPERANDS} values in all; ask with fewer at a time"
+        if operands > MAX_OPERANDS or values > MAX_VALUES_IN_ALL:
+            most = MAX_OPERANDS if operands > MAX_OPERANDS else MAX_VALUES_IN_ALL
+            msg = f"the filter has more than {most} values in all; ask with fewer at a time"
             raise FilterError(msg)

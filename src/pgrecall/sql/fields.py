@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from pgrecall import jsonb
 from pgrecall.filters import And, Column, Compare, Contains, Equals, Filter, In, Key, Matches, Or, leaves
+from pgrecall.filters.limits import FEW
 from pgrecall.promoted import MAX_NUMBER_DIGITS, MAX_TEXT_BYTES, FieldType, PromotedField
 from pgrecall.sql.comparison import OPERATORS, has_trigram
 from pgrecall.sql.compose import SQL, Composable, Identifier, Literal, Param
@@ -119,10 +120,6 @@ def is_indexed(table: Table, filter: Filter) -> bool:
             return table.content_indexed and has_trigram(part)
         case _:
             return False
-
-
-FEW: Final = 20
-"""A list of more values than this is one parameter, which no index on the metadata serves."""
 
 
 def _field(table: Table, leaf: Filter) -> PromotedField | None:

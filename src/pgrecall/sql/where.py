@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, LiteralString, assert_never
 
 from pgrecall import jsonb
 from pgrecall.errors import SchemaError
+from pgrecall.filters.limits import FEW
 from pgrecall.filters.nodes import (
     And,
     Column,
@@ -31,7 +32,7 @@ from pgrecall.sql.columns import column_condition
 from pgrecall.sql.comparison import OPERATORS, matches
 from pgrecall.sql.compose import SQL, Composable, Param
 from pgrecall.sql.domains import domain_column, in_scope
-from pgrecall.sql.fields import FEW, field_condition
+from pgrecall.sql.fields import field_condition
 from pgrecall.sql.metadata import place_of
 from pgrecall.sql.metadata_columns import metadata_column_condition
 
