@@ -103,8 +103,8 @@ async def test_k_records_come_back_if_there_are_so_many(docs, embedding):
 
 
 async def test_ranks_are_fused(docs, embedding):
-    near = [match.id for match in await docs.search(embedding, 50)]
-    worded = [match.id for match in await docs.search_keyword(QUERY, 50)]
+    near = [match.id for match in await docs.search(embedding, 30)]
+    worded = [match.id for match in await docs.search_keyword(QUERY, 30)]
     scores = {}
     for ranking in (near, worded):
         for rank, name in enumerate(ranking, start=1):

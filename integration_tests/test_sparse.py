@@ -237,9 +237,9 @@ async def test_the_mean_of_three_scores_is_that_over_everything(docs, filter):
 
 async def test_ranks_and_unions_of_three(docs):
     legs = {
-        "dense": [match.id for match in await docs.search(NEAR, 50)],
-        "keyword": [match.id for match in await docs.search_keyword(QUERY, 50)],
-        "sparse": [match.id for match in await docs.search_sparse(ASKED, 50)],
+        "dense": [match.id for match in await docs.search(NEAR, 30)],
+        "keyword": [match.id for match in await docs.search_keyword(QUERY, 30)],
+        "sparse": [match.id for match in await docs.search_sparse(ASKED, 30)],
     }
     weights = {"dense": 1, "keyword": 0.5, "sparse": 2}
     scores = {}

@@ -70,10 +70,10 @@ class HybridOptions:
     """
 
     fusion: Fusion = field(default_factory=Convex)
-    dense_k: int = 50
-    keyword_k: int = 50
+    dense_k: int = 30
+    keyword_k: int = 30
     sparse: SparseEmbedding | None = field(default=None, hash=False)
-    sparse_k: int = 50
+    sparse_k: int = 30
     words: KeywordOptions = QUESTION
     search: SearchOptions = field(default_factory=SearchOptions)
     score_threshold: float | None = None
