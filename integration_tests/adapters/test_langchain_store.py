@@ -170,8 +170,6 @@ def everything(store):
 
 def rounded(answer):
     """Return *answer* with the scores of documents rounded: how embeddings are spread is found out from a sample."""
-    if not isinstance(answer, list) or not all(isinstance(entry, tuple) for entry in answer):
-        return answer
     return [(document, round(score, 6)) for document, score in answer]
 
 
@@ -182,7 +180,10 @@ def test_twins_answer_alike(client, name):
     for store in (blocking, asynchronous):
         store.add_documents(DOCUMENTS)
     answer = getattr(blocking, name)(*arguments, **keywords)
-    assert rounded(asyncio.run(getattr(asynchronous, f"a{name}")(*arguments, **keywords))) == rounded(answer)
+    same = asyncio.run(getattr(asynchronous, f"a{name}")(*arguments, **keywords))
+    if name == "hybrid_search_with_score":
+        answer, same = rounded(answer), rounded(same)
+    assert same == answer
     assert everything(blocking) == everything(asynchronous)
     assert answer or name == "close"
 
