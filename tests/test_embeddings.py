@@ -1,5 +1,7 @@
 """Embeddings as callers give them, to one checked matrix."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -144,3 +146,22 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 @given(st.lists(st.lists(FLOATS, min_size=4, max_size=4), min_size=1, max_size=5))
 def test_matrix_keeps_every_float32(rows):
     assert matrix(rows, dimensions=4).tolist() == rows
+
+
+def test_matrix_leaves_the_warnings_of_other_threads_alone():
+    class Row:
+        def __array__(self, dtype=None, copy=None):
+            # What the process does with warnings is seen by all of its threads.
+            seen.append(list(warnings.filters))
+            return np.array(ROWS[0], dtype)
+
+    seen = []
+    assert matrix([Row(), Row()]).shape == (2, 3)
+    assert seen
+    assert all(filters == warnings.filters for filters in seen)
+
+
+@pytest.mark.parametrize("bad", [np.array([1j, 0, 0]), ["1", "2", "3"]])
+def test_matrix_loses_no_half_of_a_number_and_reads_no_text(bad):
+    with pytest.raises(RecordError, match="record 1: the embedding must be a flat list"):
+        matrix([[10**30, 2, 3], bad])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -112,12 +111,12 @@ def _stack(
     if len(embeddings) == 0:
         return np.empty((0, dimensions or 0), np.float32)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            matrix = np.asarray(embeddings)
-            if matrix.dtype == object:
-                matrix = np.stack([np.asarray(row, np.float64) for row in embeddings])
-    except (ValueError, TypeError, OverflowError, Warning):
+        matrix = np.asarray(embeddings)
+        if matrix.dtype == object:
+            rows = [np.asarray(row) for row in embeddings]
+            # Of a complex number half would be lost, and a text would be read as a number.
+            matrix = np.stack([row.astype(np.float64) if row.dtype.kind in "fiubO" else row for row in rows])
+    except (ValueError, TypeError, OverflowError):
         raise _first_fault(embeddings, dimensions, describe) from None
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiub":  # noqa: PLR2004 - rows and columns
         raise _first_fault(embeddings, dimensions, describe)
@@ -136,6 +135,7 @@ def _first_fault(
             return RecordError(f"{describe(position)} has no embedding")
         try:
             values = np.asarray(row)
+            values = values.astype(np.float64) if values.dtype == object else values
             good = values.ndim == 1 and values.dtype.kind in "fiub"
         except (ValueError, TypeError, OverflowError):
             good, values = False, np.empty(0)
