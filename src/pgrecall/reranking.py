@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Sequence  # at run time: settings that hold such callables
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pgrecall.calling import in_thread
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Rerank:
         ):
             scores = self.scorer(query, _texts(matches))
         else:
-            scores = await asyncio.to_thread(self.scorer, query, _texts(matches))
+            scores = await in_thread(self.scorer, query, _texts(matches))
         if inspect.isawaitable(scores):
             scores = await scores
         return _ordered(matches, scores, k)

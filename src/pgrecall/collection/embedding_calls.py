@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
+from pgrecall.calling import in_thread
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError, RecordError
 
@@ -202,7 +202,7 @@ class Embedder:
 
     async def _call(self, texts: list[str]) -> object:
         self.calls += 1
-        found = self.embed(texts) if self._awaitable else await asyncio.to_thread(self.embed, texts)
+        found = self.embed(texts) if self._awaitable else await in_thread(self.embed, texts)
         return await cast("Awaitable[object]", found) if inspect.isawaitable(found) else found
 
     def _wait(self, state: RetryCallState) -> float:
