@@ -193,6 +193,19 @@ async def test_one_connection_is_enough(filled, embedding):
     await connection.close()
 
 
+async def test_what_is_forgotten_meanwhile_is_looked_up_again(docs, embedding):
+    async def forget():
+        # As after each index that is built.
+        while True:
+            docs._handle.knowledge.forget()
+            await asyncio.sleep(0.001)
+
+    forgetting = asyncio.create_task(forget())
+    found = [await docs.search_hybrid(QUERY, embedding, 3) for _ in range(5)]
+    forgetting.cancel()
+    assert [len(matches) for matches in found] == [3] * 5
+
+
 async def test_embeddings_of_other_domains_may_be_of_another_length(client, connection):
     await connection.execute(
         "CREATE TABLE mixed (domain_id text, id text, content text, embedding vector, PRIMARY KEY (domain_id, id))"

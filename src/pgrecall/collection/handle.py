@@ -130,18 +130,20 @@ class Handle:
         """
         known = self.knowledge
         now = time.monotonic()
-        if known.table is not None and now - known.read_at < _DESCRIPTION_SECONDS:
-            return known.table
-        known.table = await catalog.read_table(session, self.config)
+        # Kept at hand, since a handle in another thread may have all of it forgotten at any point.
+        table = known.table
+        if table is not None and now - known.read_at < _DESCRIPTION_SECONDS:
+            return table
+        known.table = table = await catalog.read_table(session, self.config)
         known.read_at = now
         known.searches.clear()
-        if known.table is None and self.config.setup == "validate":
+        if table is None and self.config.setup == "validate":
             msg = f"there is no table {self.config.schema}.{self.config.name}"
             raise CollectionNotFound(msg)
-        if known.table is not None:
-            self._warn_of_fields(known.table)
-            self._warn_of_bypass(session, known.table)
-        return known.table
+        if table is not None:
+            self._warn_of_fields(table)
+            self._warn_of_bypass(session, table)
+        return table
 
     def _warn_of_fields(self, table: Table) -> None:
         """Warn, once, that filters on configured fields are slow because the table does not have them."""
@@ -180,7 +182,8 @@ class Handle:
     async def made_table(self, dimensions: int | None) -> Table:
         """Return the table, made if it is missing; see `schema.ensure_table`."""
         known = self.knowledge
-        if known.table is None:
-            known.table = await ensure_table(self.database, self.config, dimensions)
+        table = known.table
+        if table is None:
+            known.table = table = await ensure_table(self.database, self.config, dimensions)
             known.read_at = time.monotonic()
-        return known.table
+        return table

@@ -110,7 +110,8 @@ async def _fused(handle: Handle, query: HybridQuery) -> list[Match]:
     near, (worded, ready), alike = await _at_once(
         searching.search(handle, query.near), _worded(handle, query), _alike(handle, query)
     )
-    table = handle.knowledge.table
+    # What was known when the searches began may be forgotten by now, as when an index was built meanwhile.
+    table = handle.knowledge.table or await handle.run(handle.table)
     if table is None:
         return []
     if ready is None and query.sparse is None:
