@@ -8,6 +8,7 @@ from pgrecall.errors import SchemaError
 from pgrecall.filters import Column
 from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Param, Statement
 from pgrecall.sql.dml import ids_array
+from pgrecall.sql.document_ids import document_id
 from pgrecall.sql.domains import domain_text
 from pgrecall.sql.metadata import place_of
 from pgrecall.sql.select import projection
@@ -35,10 +36,11 @@ def value_of(table: Table, field: Field) -> Composable:
     """
     if isinstance(field, Column):
         name = getattr(table.columns, field.name)
-        if name is None:
+        column = document_id(table) if field.name == "document_id" else None if name is None else Identifier(name)
+        if column is None:
             msg = f"{table.qualified_name} has no column for {field}"
             raise SchemaError(msg)
-        return SQL("to_jsonb({column})").format(column=Identifier(name))
+        return SQL("to_jsonb({column})").format(column=column)
     place = place_of(table, field)
     if place is None:
         msg = f"{table.qualified_name} has no metadata column, so {str(field)!r} has no values there"
