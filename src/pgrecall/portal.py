@@ -87,10 +87,11 @@ class Portal:
         turn = _Turn(self._loop, coroutine)
         try:
             self._loop.call_soon_threadsafe(turn.start)
-            turn.wait()
         except RuntimeError:
             coroutine.close()
             raise PortalError(_CLOSING) from None
+        try:
+            turn.wait()
         except BaseException:
             # Ctrl-C, or whatever else ends the wait, ends the work too.
             self._loop.call_soon_threadsafe(turn.cancel)

@@ -66,6 +66,9 @@ def prepare_changes(table: Table, ids: Sequence[str], columns: Mapping[str, Any]
     """
     given = {name: values for name, values in columns.items() if values is not None}
     for name, values in given.items():
+        if isinstance(values, str | bytes):
+            msg = f"{name} must be a sequence with one entry for each id, not one {type(values).__name__}"
+            raise RecordError(msg)
         if len(values) != len(ids):
             msg = f"{name} has {len(values)} entries, but there are {len(ids)} ids"
             raise RecordError(msg)
