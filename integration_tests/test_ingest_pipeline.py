@@ -253,6 +253,69 @@ async def test_named_run_goes_on_behind_its_last_batch_and_remembers_what_failed
     assert (await docs.ingest([], run="r")).resumed_at == 0
 
 
+async def begun(docs, source):
+    """Have run ``r`` come half way."""
+
+    def crash(progress):
+        if progress["processed"] >= 20:
+            raise KeyError("crash")
+
+    with pytest.raises(KeyError):
+        await docs.ingest(source, run="r", options=IngestOptions(write_batch=10, max_failures=None), on_progress=crash)
+
+
+def rows(count):
+    return [Record(id=f"{n:03}", embedding=[1.0, 2.0], content=f"text {n}") for n in range(count)]
+
+
+@pytest.mark.parametrize("end", ["delete", "clear", "drop", "rename"])
+async def test_run_begins_anew_where_what_it_wrote_is_gone(client, connection, end):
+    docs = await client.get_or_create_collection("docs", dimensions=2)
+    await begun(docs, rows(40))
+    if end == "delete":
+        await client.delete_collection("docs")
+    elif end == "clear":
+        await docs.clear()
+    elif end == "drop":
+        await connection.execute("DROP TABLE docs")
+        docs = client.collection("docs")
+    else:
+        await client.rename_collection("docs", "papers")
+        assert (await client.collection("papers").ingest(rows(40), run="r")).resumed_at >= 20
+    if end in ("delete", "rename"):
+        docs = await client.get_or_create_collection("docs", dimensions=2)
+    report = await docs.ingest(rows(40), run="r")
+    assert (report.resumed_at, report.inserted, await docs.count()) == (0, 40, 40)
+
+
+async def test_run_of_another_domain_goes_on_where_one_is_cleared(client):
+    docs = client.collection("docs")
+    await begun(docs, rows(40))
+    await begun(docs.domain("other"), rows(40))
+    await docs.domain("other").clear()
+    assert (await docs.ingest(rows(40), run="r")).resumed_at >= 20
+    assert (await docs.domain("other").ingest(rows(40), run="r")).resumed_at == 0
+
+
+async def test_run_that_goes_on_counts_what_was_set_aside_before(client):
+    docs = client.collection("docs")
+    await begun(docs, [*rows(15), *[5] * 10, *rows(40)])
+    with pytest.raises(TooManyFailures, match="max_failures is 2; the last of them, number"):
+        await docs.ingest(rows(80), run="r", options=IngestOptions(max_failures=2))
+
+
+async def test_run_notes_what_postgres_cannot_store(client):
+    def embed(texts):
+        if any("poison" in text for text in texts):
+            raise ValueError("not \x00 for \ud800 me")
+        return Model()(texts)
+
+    docs = client.collection("docs")
+    source = ["fine", Record(id="a\x00b", embedding=[1.0, 2.0]), Record(id="\ud800", embedding=[1.0, 2.0]), "poison"]
+    report = await docs.ingest(source, embed=embed, run="r", options=IngestOptions(retry=QUICK))
+    assert ([failure.position for failure in report.failed], await docs.count()) == ([1, 2, 3], 1)
+
+
 async def test_run_that_was_begun_again_stops_without_writing(client):
     docs = client.collection("docs")
     first = asyncio.Event()

@@ -59,6 +59,11 @@ def loads(data: bytes | memoryview | str) -> Any:
     return orjson.loads(raw)
 
 
+def storable(text: str) -> str:
+    """Return *text* with U+FFFD in place of what PostgreSQL cannot store: NUL and lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _default(value: Any) -> Any:
     if isinstance(value, Decimal):
         if not value.is_finite():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall.collection.ingest import check_writable
 from pgrecall.collection.reading import check_one_domain, checked_ids
+from pgrecall.collection.runs import forget_runs
 from pgrecall.errors import ConfigError, FilterError
 from pgrecall.filters import parse
 from pgrecall.records import as_records
@@ -150,6 +151,7 @@ async def clear(handle: Handle) -> int:
         if table is None:
             return 0
         check_writable(table, session.server)
+        await forget_runs(session, table.schema, table.name, handle.scope)
         return await session.execute(dml.delete(table, conditions(handle.selection(session, table))))
 
     deleted = await handle.transaction(work)

@@ -12,6 +12,7 @@ from pgrecall.collection.handle import Handle
 from pgrecall.collection.inspecting import Inspection
 from pgrecall.collection.key_values import AsyncKeyValues
 from pgrecall.collection.namespace import Namespace
+from pgrecall.collection.runs import forget_runs, rename_runs
 from pgrecall.collection.schema import ensure_table
 from pgrecall.columns import check_identifier
 from pgrecall.config import CollectionConfig
@@ -204,11 +205,12 @@ class AsyncClient(Inspection, Aliases):
 
         async def work(session: Session) -> None:
             await session.execute(ddl.rename_table(schema, name, new_name))
+            await rename_runs(session, schema, name, new_name)
 
         await self._change(name, schema, work)
 
     async def delete_collection(self, name: str, *, schema: str = "public", adopted: bool = False) -> None:
-        """Drop a collection with all its rows, of all domains.
+        """Drop a collection with all its rows, of all domains, and what is known of the runs that ingested them.
 
         Only a table that pgrecall has made is dropped, unless *adopted* says otherwise.
 
@@ -230,6 +232,7 @@ class AsyncClient(Inspection, Aliases):
             for function in functions:
                 if function is not None:
                     await session.execute(promoted.drop_function(schema, function))
+            await forget_runs(session, schema, name, Scope.everything())
 
         await self._change(name, schema, work, adopted=adopted)
 

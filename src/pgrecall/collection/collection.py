@@ -224,7 +224,10 @@ class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Load
         return await changes.delete(self._handle, ids, filter, document_ids, companion(ledger, self._handle))
 
     async def clear(self) -> int:
-        """Delete all records in this handle's scope, and return how many there were."""
+        """Delete all records in this handle's scope, and return how many there were.
+
+        Runs of `ingest` that had not finished begin anew the next time.
+        """
         return await changes.clear(self._handle)
 
     async def count(self, filter: Filter | Mapping[str, Any] | None = None) -> int:

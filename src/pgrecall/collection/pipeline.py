@@ -175,12 +175,13 @@ class Pipeline:
         most = self._options.max_failures
         if most is not None and self._set_aside > most:
             # What stands before this batch is written; it is not.
-            last = batch.failures[-1]
+            failures = (*self._failures, *self._unwritten, *batch.failures)
+            last = failures[-1]
             msg = (
                 f"{self._set_aside} records could not be stored, and max_failures is {most}; the last of them, "
                 f"number {last.position}: {last.reason}"
             )
-            raise TooManyFailures(msg, failures=(*self._failures, *self._unwritten, *batch.failures))
+            raise TooManyFailures(msg, failures=failures)
         self._unwritten += batch.failures
         if ready.rows is not None:
             await asyncio.to_thread(ready.rows.finish)

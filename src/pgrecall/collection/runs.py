@@ -11,6 +11,7 @@ from pgrecall.collection.namespace import Namespace
 from pgrecall.errors import ConfigError, RunTakenOver
 from pgrecall.scope import Scope
 from pgrecall.sql import runs as sql
+from pgrecall.sql import side_tables
 from pgrecall.sql.security import enter
 from pgrecall.sql.side_tables import SideRows
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
+    from pgrecall.sql.compose import Statement
 
 _LONGEST_REASON: Final = 500
 
@@ -69,9 +71,11 @@ class Run:
         rows = SideRows(table=sql.RUNS, schema=config.schema, domain=domain, namespace=config.name)
         run = cls(Namespace(database=handle.database, rows=rows, setup=config.setup), name)
         run._space.checked([name], "run")
+        # Where the table is gone, so are the rows that the run had written.
+        anew = await handle.run(handle.table) is None
 
         async def work(session: Session) -> tuple[int, Any]:
-            found = (await session.fetch(sql.begin(rows, name, run._owner)))[0]
+            found = (await session.fetch(sql.begin(rows, name, run._owner, anew=anew)))[0]
             return found[0], jsonb.loads(found[1])
 
         run.position, noted = await run._space.write(work)
@@ -84,7 +88,7 @@ class Run:
         Raises:
             RunTakenOver: Another process has begun this run since.
         """
-        facts = [{"position": one.position, "id": one.id, "reason": one.reason[:_LONGEST_REASON]} for one in failures]
+        facts = [_fact(failure) for failure in failures]
         noted = jsonb.dumps(facts).decode()
         statement = sql.advance(self._space.rows, self.name, self._owner, position, noted)
         if self._space.secured:
@@ -101,3 +105,42 @@ class Run:
         if not touched:
             msg = f"run {self.name!r} was begun again, by another process or in this one, which goes on with it"
             raise RunTakenOver(msg)
+
+
+async def forget_runs(session: Session, schema: str, collection: str, scope: Scope) -> None:
+    """Forget how far the runs of a collection's domains have come: what they wrote is going in this transaction.
+
+    Otherwise a run that goes on would leave out all that it believes to be there.
+    """
+    await _change(session, schema, scope, [sql.forget(schema, collection, scope)])
+
+
+async def rename_runs(session: Session, schema: str, collection: str, new_name: str) -> None:
+    """Take the runs of a collection along to its new name, under which others may have been left behind."""
+    everything = Scope.everything()
+    changes = [sql.forget(schema, new_name, everything), sql.rename(schema, collection, new_name)]
+    await _change(session, schema, everything, changes)
+
+
+async def _change(session: Session, schema: str, scope: Scope, changes: Sequence[Statement]) -> None:
+    facts = await session.fetch(side_tables.facts(schema, sql.RUNS.name))
+    # A role that may not write there has begun no runs; and a table that is not ours has none.
+    if not facts or not facts[0][1] or not set(sql.RUNS.columns) <= set(facts[0][5]):
+        return
+    if not facts[0][2]:
+        for change in changes:
+            await session.execute(change)
+        return
+    async with session.entered(scope):
+        for change in changes:
+            await session.execute(change)
+
+
+def _fact(failure: IngestFailure) -> dict[str, Any]:
+    """Return *failure* as JSON; often it is the id, or what is quoted in the reason, that cannot be stored."""
+    row_id = None if failure.id is None else jsonb.storable(str(failure.id))
+    return {
+        "position": failure.position,
+        "id": row_id,
+        "reason": jsonb.storable(failure.reason[:_LONGEST_REASON]),
+    }

@@ -18,6 +18,7 @@ from pgrecall.collection.keywords import refuse_unknown
 from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import open_collection
 from pgrecall.errors import ConfigError
+from pgrecall.jsonb import storable
 from pgrecall.langchain import generations
 from pgrecall.records import Record
 from pgrecall.scope import UNSET, Unset
@@ -238,8 +239,8 @@ class _Question:
             id=_hash(prompt, llm_string),
             llm=_hash(llm_string),
             asked=_hash(llm_string, frame),
-            text=_storable(text),
-            prompt=_storable(prompt),
+            text=storable(text),
+            prompt=storable(prompt),
             is_unique=frame == prompt,
         )
 
@@ -306,10 +307,6 @@ def _without_text(content: Any, texts: list[str]) -> Any:
 def _hash(*parts: str) -> str:
     # As JSON, so that no two lists of parts are written the same; it escapes what is not valid Unicode.
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _storable(text: str) -> str:
-    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _read(row: Record | Match) -> list[Generation] | None:
