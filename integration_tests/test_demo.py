@@ -21,7 +21,7 @@ FILES = {
 # Counts the texts that it embeds.
 COUNTING = """
 import sys
-from pgrecall.cli.lexical import LexicalEmbeddings
+from pgrecall.cli.demo.lexical import LexicalEmbeddings
 
 class Counting(LexicalEmbeddings):
     def embed_documents(self, texts):
@@ -110,7 +110,7 @@ def test_the_standard_library_gets_an_index(place):
         (("--query", " "), 2, "--query is empty"),
         (("--limit", "5", "--embeddings", "no_such_module:X"), 2, "cannot import no_such_module"),
         (("--limit", "5", "--url", "mysql://somewhere"), 2, "must begin with postgresql://"),
-        (("--limit", "5", "--url", "postgresql://127.0.0.1:1/x"), 1, "pgrecall: "),
+        (("--limit", "5", "--url", "postgresql://127.0.0.1:1/x"), 3, "pgrecall: "),
     ],
 )
 def test_errors_are_one_line_with_an_exit_code(place, arguments, code, message):

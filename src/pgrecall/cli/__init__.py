@@ -1,8 +1,7 @@
-"""The ``pgrecall`` command. Rooms: `app` (puts it together), `errors` (exit codes), and one a command.
+"""The ``pgrecall`` command. Rooms: `app` (puts it together), one a command, and what commands share.
 
-``demo`` is the workflow of `demo`, with `corpus`, `python_docs`, `folder` and `chunks` (what is read),
-`lexical`, `models` and `bridge` (how it is embedded), `syncing` (what is written), `asking` (what is found)
-and `report` (what is shown).
+Shared are `opening` (the options that all have, and what they open), `output` (tables for people, or JSON),
+`progress`, `embedding` (how a model is named) and `errors` (exit codes, and what is never shown).
 
-``sql`` is `definition`.
+``sql`` is `definition`; ``demo`` has a floor of its own.
 """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pgrecall import __version__
+from pgrecall.cli.errors import without_secrets
 
 if TYPE_CHECKING:
     import typer
@@ -32,11 +33,8 @@ def build() -> typer.Typer:
     """
     import typer
 
-    from pgrecall.cli.definition import sql
-    from pgrecall.cli.demo import demo
-
     app = typer.Typer(
-        add_completion=False,
+        cls=_group(),
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -54,6 +52,33 @@ def build() -> typer.Typer:
 
     pgrecall.__annotations__["version"] = Annotated[bool, option]
     app.callback()(pgrecall)
-    app.command()(demo)
-    app.command()(sql)
+    _add_commands(app)
     return app
+
+
+def _add_commands(app: typer.Typer) -> None:
+    """Give *app* its commands, in the order in which its help lists them."""
+    from pgrecall.cli.definition import sql
+    from pgrecall.cli.demo.command import demo
+    from pgrecall.cli.looking import stats
+
+    for command in (demo, sql, stats):
+        app.command()(command)
+
+
+def _group() -> Any:
+    """Return the class of the command; made here because typer may be missing."""
+    from typer.core import TyperGroup
+
+    class Commands(TyperGroup):
+        """A command whose complaints about what was typed never repeat a password that was typed."""
+
+        def invoke(self, ctx: Any) -> Any:
+            try:
+                return super().invoke(ctx)
+            except Exception as error:
+                if isinstance(message := getattr(error, "message", None), str) and hasattr(error, "format_message"):
+                    error.message = without_secrets(message)  # pyright: ignore[reportAttributeAccessIssue] - it has one
+                raise
+
+    return Commands

@@ -1,18 +1,36 @@
-"""What ends a command, and with which exit code."""
+"""What ends a command, and with which exit code.
+
+====  ==================================================================================
+code  means
+====  ==================================================================================
+0     all is well
+1     it failed, or something was found that should be seen to
+2     what was asked for makes no sense; nothing was done
+3     the database could not be reached; trying again later may help
+130   it was interrupted (Ctrl-C)
+====  ==================================================================================
+"""
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pgrecall.errors import PGRecallError
+from pgrecall.errors import ConfigError, ConnectionFailed, PGRecallError, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-FAILED = 1
-BAD_USAGE = 2
+FAILED: Final = 1
+BAD_USAGE: Final = 2
+UNREACHABLE: Final = 3
+INTERRUPTED: Final = 130
+
+# A password may hold nearly anything: all of a word from the scheme to its last "@" may be one.
+_LOGIN: Final = re.compile(r"(?<=://)[^\s'\"]*@")
+_WORD: Final = re.compile(r"(?i)\b((?:ssl)?password|passwd|pwd)=[^\s'\"&]*")
 
 
 class CommandError(Exception):
@@ -27,6 +45,13 @@ class BadUsage(CommandError):
     exit_code = BAD_USAGE
 
 
+class Found(CommandError):
+    """The command did its work, and has shown something that should be seen to; nothing more is printed."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+
 @contextmanager
 def one_line_errors(*, debug: bool) -> Generator[None]:
     """End the program with one line on standard error where what is within fails as foreseen.
@@ -35,13 +60,39 @@ def one_line_errors(*, debug: bool) -> Generator[None]:
         debug: Let the exception through instead, for its traceback.
 
     Raises:
-        SystemExit: It failed; the code is 2 for bad usage, 1 for anything else.
+        SystemExit: It failed; see this room for the codes.
     """
     try:
         yield
+    except Found:
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        print("pgrecall: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except (CommandError, PGRecallError) as error:
         if debug:
             raise
-        message = " ".join(str(error).split())
+        message = " ".join(without_secrets(str(error)).split())
         print(f"pgrecall: {message}", file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, CommandError) else FAILED)
+        sys.exit(exit_code(error))
+
+
+def exit_code(error: CommandError | PGRecallError) -> int:
+    """Return with which code *error* ends a command."""
+    match error:
+        case CommandError():
+            return error.exit_code
+        case ConnectionFailed():
+            return UNREACHABLE
+        case RecordError():
+            # It is about data, which are right or wrong at any time, and not about what was typed.
+            return FAILED
+        case ConfigError():
+            return BAD_USAGE
+        case _:
+            return FAILED
+
+
+def without_secrets(text: str) -> str:
+    """Return *text* without the user names and passwords of the URLs in it."""
+    return _WORD.sub(r"\1=…", _LOGIN.sub("…@", text))

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
-    from pgrecall.cli.asking import Answer, Found, Round
-    from pgrecall.cli.corpus import Corpus
-    from pgrecall.cli.syncing import Difference
+    from pgrecall.cli.demo.asking import Answer, Found, Round
+    from pgrecall.cli.demo.corpus import Corpus
+    from pgrecall.cli.demo.syncing import Difference
 
 _SKIPPED_SHOWN: Final = 5
 _LABEL: Final = 10

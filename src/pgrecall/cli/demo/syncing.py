@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.documents import Document
 
-from pgrecall.cli.corpus import ID_PREFIX, Passage
+from pgrecall.cli.demo.corpus import ID_PREFIX, Passage
 from pgrecall.config import HNSW
 from pgrecall.errors import ConfigError
 

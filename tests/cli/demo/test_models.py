@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from pgrecall.cli.demo.models import load_model
 from pgrecall.cli.errors import BadUsage, CommandError
-from pgrecall.cli.models import load_model
 
 MODULE = """
 from langchain_core.embeddings import Embeddings

@@ -9,8 +9,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.cli.chunks import split
-from pgrecall.cli.corpus import Corpus, Passage, Question, by_id
+from pgrecall.cli.demo.chunks import split
+from pgrecall.cli.demo.corpus import Corpus, Passage, Question, by_id
 from pgrecall.cli.errors import CommandError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from pgrecall.cli.lexical import DIMENSIONS, LexicalEmbeddings
+from pgrecall.cli.demo.lexical import DIMENSIONS, LexicalEmbeddings
 
 EMBEDDINGS = LexicalEmbeddings()
 
@@ -31,7 +31,9 @@ def test_documents_and_questions_are_embedded_alike():
 
 
 def test_other_processes_give_the_same_vectors():
-    script = "from pgrecall.cli.lexical import LexicalEmbeddings as E; print(E().embed_query('wait for the queue'))"
+    script = (
+        "from pgrecall.cli.demo.lexical import LexicalEmbeddings as E; print(E().embed_query('wait for the queue'))"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
 
     printed = subprocess.run(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgrecall.cli.chunks import CHUNK, split
+from pgrecall.cli.demo.chunks import CHUNK, split
 
 PARAGRAPH = "Some words that fill a line. " * 12
 

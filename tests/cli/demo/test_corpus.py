@@ -1,9 +1,9 @@
 import pytest
 
-from pgrecall.cli.corpus import slug
+from pgrecall.cli.demo.corpus import slug
+from pgrecall.cli.demo.folder import read_folder
+from pgrecall.cli.demo.python_docs import read_python_docs
 from pgrecall.cli.errors import BadUsage
-from pgrecall.cli.folder import read_folder
-from pgrecall.cli.python_docs import read_python_docs
 
 PARAGRAPH = "Some words that fill a line. " * 20
 

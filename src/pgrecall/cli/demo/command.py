@@ -15,11 +15,11 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
-from pgrecall.cli.corpus import Corpus, Question
+from pgrecall.cli.demo.corpus import Corpus, Question
+from pgrecall.cli.demo.folder import read_folder
+from pgrecall.cli.demo.python_docs import read_python_docs
+from pgrecall.cli.demo.report import Report, duration
 from pgrecall.cli.errors import BadUsage, CommandError, one_line_errors
-from pgrecall.cli.folder import read_folder
-from pgrecall.cli.python_docs import read_python_docs
-from pgrecall.cli.report import Report, duration
 from pgrecall.collection import Client, Collection
 from pgrecall.columns import MAX_IDENTIFIER_BYTES
 from pgrecall.config import CollectionConfig
@@ -27,8 +27,8 @@ from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pgrecall.cli.asking import Asker, Round
-    from pgrecall.cli.models import Model
+    from pgrecall.cli.demo.asking import Asker, Round
+    from pgrecall.cli.demo.models import Model
     from pgrecall.langchain import PGRecallVectorStore
 
 DIRECTORY: Final = ".pgrecall"
@@ -98,7 +98,7 @@ def _load(report: Report, embeddings: str | None) -> Model:
                 f"the demo needs LangChain and LlamaIndex, and {missing} is missing: "
                 "pip install 'pgrecall[langchain,llama-index]'"
             ) from error
-        from pgrecall.cli.models import load_model
+        from pgrecall.cli.demo.models import load_model
 
         model = load_model(embeddings)
     report.step("embeddings", model.title)
@@ -136,7 +136,7 @@ def _keep_out_of_git(directory: Path) -> None:
 
 def _fill(report: Report, collection: Collection, corpus: Corpus, model: Model) -> PGRecallVectorStore:
     """Bring the corpus's collection up to date, and see that it has its index."""
-    from pgrecall.cli import syncing
+    from pgrecall.cli.demo import syncing
     from pgrecall.langchain import PGRecallVectorStore
 
     store = PGRecallVectorStore(model.embeddings, collection)
@@ -167,7 +167,7 @@ def _config(corpus: Corpus, model: Model) -> CollectionConfig:
 
 
 def _ask(report: Report, store: PGRecallVectorStore, corpus: Corpus, model: Model, query: str | None) -> None:
-    from pgrecall.cli.asking import Asker
+    from pgrecall.cli.demo.asking import Asker
 
     asker = Asker(store, model.embeddings)
     questions = corpus.questions if query is None else (Question(text=query),)

@@ -7,8 +7,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.cli.chunks import split
-from pgrecall.cli.corpus import Corpus, Passage, Question, by_id, slug
+from pgrecall.cli.demo.chunks import split
+from pgrecall.cli.demo.corpus import Corpus, Passage, Question, by_id, slug
 from pgrecall.cli.errors import BadUsage
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llama_index.core import VectorStoreIndex
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 
-from pgrecall.cli.bridge import SharedEmbedding
+from pgrecall.cli.demo.bridge import SharedEmbedding
 from pgrecall.llama_index import PGRecallVectorStore as LlamaIndexStore
 
 if TYPE_CHECKING:

@@ -1,0 +1,151 @@
+"""How a command says what it has to say: tables for people, or one JSON document.
+
+Results go to standard output, everything else to standard error, so that a pipe gets results only.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import orjson
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pgrecall.cli.errors import BadUsage, without_secrets
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+_SHORT: Final = 4
+_KILO: Final = 1024
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+
+
+class Output:
+    """Where a command's results and remarks go.
+
+    Args:
+        json: Whether results are one JSON document.
+
+    Attributes:
+        json: Whether they are.
+        remarks: The console of standard error: progress, and what is not a result.
+    """
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.json = json
+        # Made here and not for the module: who captures the streams, as tests do, sets others.
+        self._results = Console(file=sys.stdout, highlight=False)
+        self.remarks = Console(file=sys.stderr, highlight=False)
+
+    def document(self, value: Any) -> None:
+        """Print *value*, whatever it is made of, as one JSON document: what ``--json`` prints, and nothing else."""
+        print(to_json(value))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Iterable[str] = ()) -> None:
+        """Print rows for people.
+
+        Args:
+            columns: Their headings.
+            rows: The cells, of whatever type; see `cell`.
+            right: Headings of columns whose cells are numbers.
+        """
+        numbers = frozenset(right)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(value if isinstance(value, Text) else Text(cell(value)) for value in row))
+        self._results.print(table)
+
+    def pairs(self, items: Mapping[str, Any]) -> None:
+        """Print names and values for people, one a line."""
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="bold cyan", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, value in items.items():
+            grid.add_row(name, value if isinstance(value, Text) else Text(cell(value)))
+        self._results.print(grid)
+
+    def text(self, text: str | Text) -> None:
+        """Print a text for people, wrapped where the terminal ends."""
+        self._results.print(Text(text) if isinstance(text, str) else text, overflow="fold")
+
+    def remark(self, text: str) -> None:
+        """Say something that is no result."""
+        self.remarks.print(Text(without_secrets(text)), overflow="fold", soft_wrap=True)
+
+    def waiting(self, text: str) -> AbstractContextManager[object]:
+        """Return a context that shows, where somebody looks, that something takes its time."""
+        return self.remarks.status(Text(text))
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask whether to go on, unless that was answered beforehand.
+
+        Raises:
+            BadUsage: Nobody is there to be asked.
+            Abort: The answer was no.
+        """
+        if yes:
+            return
+        import typer
+
+        if not sys.stdin.isatty():
+            raise BadUsage(f"{question} Say --yes where nobody can be asked")
+        typer.confirm(question, abort=True, err=True)
+
+
+def to_json(value: Any) -> str:
+    """Return *value* as JSON: dataclasses as objects, arrays as lists, and what is no number as null.
+
+    A value of another type is shown as its text.
+    """
+    return orjson.dumps(_plain(value), default=str, option=_OPTIONS).decode()
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* with mappings and dataclasses that orjson does not know by itself taken apart."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = cast("Iterable[Any]", value)
+        return [_plain(item) for item in (sorted(items, key=str) if isinstance(value, set | frozenset) else items)]
+    return value
+
+
+def cell(value: Any) -> str:
+    """Return *value* for people: numbers with separators, nothing for `None`, yes and no."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return "" if math.isnan(value) else f"{value:.{_SHORT}f}"
+        case str():
+            return value
+        case Mapping() | list() | tuple():
+            return orjson.dumps(_plain(value), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        case _:
+            return str(value)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people."""
+    amount = float(count)
+    for unit in _UNITS[:-1]:
+        if amount < _KILO:
+            return f"{amount:.0f} {unit}" if unit == _UNITS[0] else f"{amount:.1f} {unit}"
+        amount /= _KILO
+    return f"{amount:.1f} {_UNITS[-1]}"
