@@ -9,6 +9,8 @@ from pgrecall import __version__
 from pgrecall.cli.errors import without_secrets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import typer
 
 _PARTS = frozenset({"click", "rich", "typer"})
@@ -58,12 +60,73 @@ def build() -> typer.Typer:
 
 def _add_commands(app: typer.Typer) -> None:
     """Give *app* its commands, in the order in which its help lists them."""
-    from pgrecall.cli.definition import sql
+    from pgrecall.cli import domains, indexes, naming, reembedding
+    from pgrecall.cli.definition import init, sql
+    from pgrecall.cli.deleting import delete
     from pgrecall.cli.demo.command import demo
-    from pgrecall.cli.looking import stats
+    from pgrecall.cli.looking import get, stats
+    from pgrecall.cli.searching import search
+    from pgrecall.cli.upkeep import maintain, tune
 
-    for command in (demo, sql, stats):
+    for command in (demo, init, sql, stats, get, search, delete, tune, maintain):
         app.command()(command)
+    _add_group(
+        app,
+        "index",
+        "Build, drop and list vector indexes.",
+        {"create": indexes.create, "drop": indexes.drop, "list": indexes.list_},
+    )
+    _add_group(
+        app,
+        "reembed",
+        "Change the embedding model without downtime: embed, switch, go back, drop.",
+        {
+            "run": reembedding.run,
+            "status": reembedding.status,
+            "switch": reembedding.switch,
+            "rollback": reembedding.rollback,
+            "drop": reembedding.drop,
+        },
+    )
+    _add_group(
+        app,
+        "domains",
+        "Look at whole domains of a collection; copy, rename and delete them.",
+        {
+            "list": domains.list_,
+            "count": domains.count,
+            "describe": domains.describe,
+            "copy": domains.copy,
+            "rename": domains.rename,
+            "delete": domains.delete,
+        },
+    )
+    _add_group(
+        app,
+        "collections",
+        "List, rename and drop collections.",
+        {"list": naming.list_collections, "rename": naming.rename_collection, "drop": naming.delete_collection},
+    )
+    _add_group(
+        app,
+        "aliases",
+        "Names that point to collections.",
+        {
+            "list": naming.list_aliases,
+            "create": naming.create_alias,
+            "switch": naming.switch_alias,
+            "drop": naming.drop_alias,
+        },
+    )
+
+
+def _add_group(app: typer.Typer, name: str, about: str, commands: dict[str, Callable[..., None]]) -> None:
+    import typer
+
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    for called, command in commands.items():
+        group.command(called)(command)
+    app.add_typer(group, name=name, help=about)
 
 
 def _group() -> Any:

@@ -1,18 +1,29 @@
-"""``pgrecall stats``: what a collection holds."""
+"""``pgrecall stats`` and ``pgrecall get``: what a collection holds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pgrecall.cli.opening import Opened, on_collection
-from pgrecall.cli.output import Output, size
+import typer
+
+from pgrecall.cli.errors import BadUsage, Found
+from pgrecall.cli.opening import FilterOption, Opened, on_collection
+from pgrecall.cli.options import json_object
+from pgrecall.cli.output import Output, cell, shortened, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from pgrecall.collection import CollectionStats
+    from pgrecall.records import Extra, Record
     from pgrecall.table import VectorIndex
 
 _DOMAINS_SHOWN: Final = 20
+_CONTENT: Final = 120
+_METADATA: Final = 80
+_NUMBERS_SHOWN: Final = 6
+# What is only read where it was asked for, and left out where there is none.
+_EXTRAS: Final = ("embedding", "envelope", "sparse_embedding", "highlights", "scores")
 
 
 @on_collection
@@ -24,10 +35,81 @@ def stats(opened: Opened) -> None:
     if output.json:
         output.document({"collection": collection.name, "schema": opened.schema, "stats": found})
         return
+    output.pairs({"collection": f"{opened.schema}.{collection.name}", "scope": str(collection.scope)})
+    shown_stats(output, found)
+
+
+@on_collection
+def get(
+    opened: Opened,
+    *,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Which records; otherwise the first ones, by id.")
+    ] = None,
+    filter: FilterOption = None,
+    prefix: Annotated[str | None, typer.Option(metavar="TEXT", help="Only ids that begin so.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", help="Most records, without ids.")] = 20,
+    after: Annotated[
+        str | None, typer.Option(metavar="PLACE", help="Go on behind here: what the last page has named.")
+    ] = None,
+    embedding: Annotated[bool, typer.Option("--embedding", help="Show the embeddings too.")] = False,
+) -> None:
+    """Show records, by their ids or page by page.
+
+    The exit code is 1 where an id is not found.
+    """
+    include: list[Extra] = ["embedding"] if embedding else []
+    output = opened.output
+    if ids:
+        if filter is not None or prefix is not None or after is not None:
+            raise BadUsage("--filter, --prefix and --after are for pages, and not for ids")
+        found = opened.collection.get(ids, include=include)
+        records = [record for record in found if record is not None]
+        missing = [id for id, record in zip(ids, found, strict=True) if record is None]
+        _show(output, records, {"missing": missing})
+        if missing:
+            output.remark(f"not found: {', '.join(missing)}")
+            raise Found
+        return
+    wanted = None if filter is None else json_object(filter, "--filter")
+    page = opened.collection.list(limit=limit, after=after, prefix=prefix, filter=wanted, include=include)
+    _show(output, page.records, {"next": page.next})
+    if page.next is not None:
+        output.remark(f"more with: --after {page.next}")
+
+
+def _show(output: Output, records: Sequence[Record], more: dict[str, Any]) -> None:
+    if output.json:
+        output.document({"records": [as_document(record) for record in records], **more})
+    elif len(records) == 1:
+        output.pairs({name: _value(value) for name, value in as_document(records[0]).items() if value is not None})
+    elif records:
+        rows = [
+            (record.id, shortened(record.content or "", _CONTENT), shortened(cell(record.metadata), _METADATA))
+            for record in records
+        ]
+        output.table(("id", "content", "metadata"), rows)
+
+
+def _value(value: Any) -> Any:
+    numbers = getattr(value, "tolist", lambda: value)()
+    if isinstance(numbers, list) and len(numbers) > _NUMBERS_SHOWN and isinstance(numbers[0], float):
+        first = ", ".join(f"{number:.4g}" for number in numbers[:_NUMBERS_SHOWN])
+        return f"{first}, … ({len(numbers)} numbers)"
+    return value
+
+
+def as_document(record: Any) -> dict[str, Any]:
+    """Return a record or a match as JSON is to have it: without what was not asked for."""
+    names = [name for kind in type(record).__mro__ for name in getattr(kind, "__slots__", ())]
+    values = {name: getattr(record, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None or name not in _EXTRAS}
+
+
+def shown_stats(output: Output, found: CollectionStats) -> None:
+    """Print what a collection holds for people."""
     output.pairs(
         {
-            "collection": f"{opened.schema}.{collection.name}",
-            "scope": str(collection.scope),
             "rows": found.rows,
             "embeddings": f"{found.vector_type.value}({found.dimensions or ''}), {found.distance.value}",
             "table": size(found.table_bytes),
@@ -51,7 +133,7 @@ def show_indexes(output: Output, indexes: Iterable[VectorIndex]) -> None:
 
 def _index(index: VectorIndex) -> tuple[Any, ...]:
     options = " ".join(f"{name}={value}" for name, value in index.options)
-    holds = "rows where " + str(index.condition) if index.condition is not None else "all rows"
+    holds = "all rows" if index.condition is None else f"rows where {index.condition}"
     if index.quantized is not None:
         holds += f" as {index.quantized.value}"
     return (

@@ -1,15 +1,14 @@
-"""The options that commands share, and what they open: a database, and a collection in it.
+"""The options that commands on a database share, and what they open: the database, and a collection in it.
 
-A command that works on a database is written as a function whose first parameter is an `Opened`, and decorated with
-`on_database`; one that works on a collection, which is then its first argument, with `on_collection`. What else it
-takes is as typer has it.
+A command on a database is written as a function whose first parameter is an `Opened`, and decorated with `on_database`;
+one on a collection, which is then its first argument, with `on_collection`. What else it takes is as typer has it.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec, get_type_hints
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec,
 import typer
 
 from pgrecall.cli.errors import BadUsage, one_line_errors
+from pgrecall.cli.options import described, flattened, json_object
 from pgrecall.cli.output import Output
 from pgrecall.columns import Columns
 from pgrecall.config import CollectionConfig
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pgrecall.collection import Client, Collection
 
 P = ParamSpec("P")
-_COLLECTION: Final = "collection"
 _NAMES_SHOWN: Final = 20
 
 CollectionArgument = Annotated[
@@ -37,8 +36,8 @@ UrlOption = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="The database; otherwise PGRECALL_URL, DATABASE_URL, or the embedded server. The environment "
-        "does not show a password to others, as a command line does.",
+        help="The database; otherwise PGRECALL_URL, DATABASE_URL, or the embedded server. In the environment a "
+        "password is not seen by others, on a command line it is.",
     ),
 ]
 SchemaOption = Annotated[str, typer.Option(metavar="NAME", help="Schema of the collection.")]
@@ -54,12 +53,42 @@ ModelOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="The model whose embeddings are used, where there are several.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+EmbeddingsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="The embedding model: package.module:attribute, a function of a list of texts or an object or class of "
+        "LangChain's, LlamaIndex's or sentence-transformers'; a class may have ={json arguments} behind it. "
+        "lexical is the demo's own.",
+    ),
+]
+FilterOption = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="JSON", help='Which metadata records must have: {"year": {"$gte": 2020}}.'),
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before anything is deleted.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @dataclass(frozen=True, kw_only=True)
+class OfTables:
+    """The options that all commands on a collection share: how its table is read."""
+
+    columns: ColumnsOption = None
+    model: ModelOption = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfRows:
+    """The options of commands on the rows of a collection: which of them."""
+
+    domain: DomainOption = None
+    all_domains: AllDomainsOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shared:
-    """The options that all commands on a database share: names, annotations and defaults are those of the options."""
+    """The options that all commands on a database share."""
 
     url: UrlOption = None
     schema: SchemaOption = "public"
@@ -67,36 +96,54 @@ class Shared:
     debug: DebugOption = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class SharedOfCollections(Shared):
-    """The options that all commands on a collection share."""
-
-    domain: DomainOption = None
-    all_domains: AllDomainsOption = False
-    columns: ColumnsOption = None
-    model: ModelOption = None
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Opened:
     """What a command works on.
 
     Attributes:
-        client: The database, to which nothing is connected before it is asked something.
-        output: Where results go.
         given: The shared options.
+        output: Where results go.
         name: The collection that was named; empty for a command on a database.
+        table: The options of collections.
+        rows: Those of commands on the rows of a collection.
     """
 
-    client: Client
-    output: Output
     given: Shared
+    output: Output
     name: str = ""
+    table: OfTables = OfTables()
+    rows: OfRows = OfRows()
+
+    @cached_property
+    def client(self) -> Client:
+        """The database, to which nothing is connected before it is asked something.
+
+        Raises:
+            ConfigError: The URL is malformed, or none was given and there is no embedded server.
+        """
+        from pgrecall.collection import Client
+
+        return Client(self.given.url)
+
+    def close(self) -> None:
+        """Close the client, if there is one."""
+        if "client" in self.__dict__:
+            self.client.close()
 
     @property
     def schema(self) -> str:
         """The schema that was named."""
         return self.given.schema
+
+    @property
+    def domain(self) -> str:
+        """The domain that was named, or the default one."""
+        return DEFAULT_DOMAIN if self.rows.domain is None else self.rows.domain
+
+    @property
+    def all_domains(self) -> bool:
+        """Whether all domains were asked for."""
+        return self.rows.all_domains
 
     @property
     def address(self) -> str:
@@ -109,12 +156,12 @@ class Opened:
 
         Raises:
             BadUsage: The columns cannot be read.
+            ConfigError: A name cannot be one.
         """
-        given = self.given
-        config = CollectionConfig(name=self.name, schema=given.schema, setup="validate")
-        if isinstance(given, SharedOfCollections):
-            config = replace(config, columns=_columns(given.columns), model=given.model)
-        return config
+        columns = _columns(self.table.columns)
+        return CollectionConfig(
+            name=self.name, schema=self.schema, columns=columns, model=self.table.model, setup="validate"
+        )
 
     @cached_property
     def collection(self) -> Collection:
@@ -133,14 +180,14 @@ class Opened:
             CollectionNotFound: There is neither such a table nor such an alias.
             SchemaError: The table does not fit.
         """
-        domain = self.domain
         with self.output.waiting("connecting"):
             try:
-                found = self.client.get_collection(config, domain=domain)
+                found = self.client.get_collection(config, domain=self.domain)
             except CollectionNotFound:
-                if config.name not in self.client.list_aliases(schema=config.schema):
+                target = self.client.list_aliases(schema=config.schema).get(config.name)
+                if target is None:
                     raise self._unknown(config.name) from None
-                found = self.client.open_alias(config.name, config=config, domain=domain, schema=config.schema)
+                found = self.client.get_collection(replace(config, name=target), domain=self.domain)
         return found.all_domains() if self.all_domains else found
 
     def _unknown(self, name: str) -> CollectionNotFound:
@@ -148,75 +195,53 @@ class Opened:
         there = f"there are {', '.join(names[:_NAMES_SHOWN])}" if names else "pgrecall init makes one"
         return CollectionNotFound(f"there is no collection {name!r} in schema {self.schema!r}; {there}")
 
-    @property
-    def domain(self) -> str:
-        """The domain that was named, or the default one."""
-        domain = self.given.domain if isinstance(self.given, SharedOfCollections) else None
-        return DEFAULT_DOMAIN if domain is None else domain
-
-    @property
-    def all_domains(self) -> bool:
-        """Whether all domains were asked for."""
-        return isinstance(self.given, SharedOfCollections) and self.given.all_domains
-
 
 def on_database(command: Callable[Concatenate[Opened, P], None]) -> Callable[..., None]:
     """Return *command* for typer, with the options that commands on a database share behind its own."""
-    return _command(command, Shared, named=False)
+
+    def run(shared: Shared, **given: Any) -> None:
+        _run(command, Opened(given=shared, output=Output(json=shared.json)), given)
+
+    return flattened(described(run, [*_own(command), _parameter("shared", Shared)], like=command))
+
+
+def on_table(command: Callable[Concatenate[Opened, P], None]) -> Callable[..., None]:
+    """Return *command* for typer, as `on_collection` does, where it is about all rows: it has no domain options."""
+    return _named(command, [])
 
 
 def on_collection(command: Callable[Concatenate[Opened, P], None]) -> Callable[..., None]:
     """Return *command* for typer, with the collection before its own arguments, and the shared options behind."""
-    return _command(command, SharedOfCollections, named=True)
+    return _named(command, [_parameter("rows", OfRows)])
 
 
-def _command(command: Callable[..., None], shared: type[Shared], *, named: bool) -> Callable[..., None]:
-    names = [field.name for field in fields(shared)]
+def _named(command: Callable[..., None], rows: list[inspect.Parameter]) -> Callable[..., None]:
+    def run(collection: str, table: OfTables, shared: Shared, rows: OfRows = OfRows(), **given: Any) -> None:
+        output = Output(json=shared.json)
+        _run(command, Opened(given=shared, output=output, name=collection, table=table, rows=rows), given)
 
-    def run(**given: Any) -> None:
-        options = shared(**{name: given.pop(name) for name in names})
-        with one_line_errors(debug=options.debug):
-            _check(options)
-            from pgrecall.collection import Client
-
-            with Client(options.url) as client:
-                opened = Opened(
-                    client=client,
-                    output=Output(json=options.json),
-                    given=options,
-                    name=given.pop(_COLLECTION) if named else "",
-                )
-                command(opened, **given)
-
-    run.__name__ = command.__name__
-    run.__doc__ = command.__doc__
-    signature = _signature(command, shared, named=named)
-    run.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess] - `inspect.signature` reads it
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
-    return run
+    first = _parameter("collection", CollectionArgument)
+    last = [*rows, _parameter("table", OfTables), _parameter("shared", Shared)]
+    return flattened(described(run, [first, *_own(command), *last], like=command))
 
 
-def _signature(command: Callable[..., None], shared: type[Shared], *, named: bool) -> inspect.Signature:
-    """Return the parameters that typer is to see, their annotations resolved where they were written."""
-    kind = inspect.Parameter.KEYWORD_ONLY
-    own = get_type_hints(command, include_extras=True)
-    _opened, *parameters = inspect.signature(command).parameters.values()
-    found = [parameter.replace(kind=kind, annotation=own[parameter.name]) for parameter in parameters]
-    if named:
-        found.insert(0, inspect.Parameter(_COLLECTION, kind, annotation=CollectionArgument))
-    hints = get_type_hints(shared, include_extras=True)
-    # What is about the collection comes before what every command has.
-    everywhere = {field.name for field in fields(Shared)}
-    found += [
-        inspect.Parameter(field.name, kind, default=field.default, annotation=hints[field.name])
-        for field in sorted(fields(shared), key=lambda field: field.name in everywhere)
-    ]
-    return inspect.Signature(found)
+def _run(command: Callable[..., None], opened: Opened, given: dict[str, Any]) -> None:
+    with one_line_errors(debug=opened.given.debug):
+        if opened.all_domains and opened.rows.domain is not None:
+            raise BadUsage("--domain and --all-domains contradict each other")
+        with closing(opened):
+            command(opened, **given)
 
 
-def _check(options: Shared) -> None:
-    if isinstance(options, SharedOfCollections) and options.all_domains and options.domain is not None:
-        raise BadUsage("--domain and --all-domains contradict each other")
+def _own(command: Callable[..., None]) -> list[inspect.Parameter]:
+    """Return the parameters of *command* behind the first, their annotations resolved where they were written."""
+    hints = get_type_hints(command, include_extras=True)
+    _opened, *own = inspect.signature(command).parameters.values()
+    return [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
 
 
 def _columns(text: str | None) -> Columns:
@@ -228,18 +253,3 @@ def _columns(text: str | None) -> Columns:
         raise BadUsage(f"--columns: there is no column {unknown[0]!r}; there are {', '.join(known)}")
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in named.items()}
     return Columns(**values)
-
-
-def json_object(text: str, option: str) -> dict[str, Any]:
-    """Return the JSON object that was given after *option*.
-
-    Raises:
-        BadUsage: It is none.
-    """
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise BadUsage(f"{option} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise BadUsage(f"{option} must be a JSON object, not {type(found).__name__}")
-    return found

@@ -58,7 +58,7 @@ class Output:
             right: Headings of columns whose cells are numbers.
         """
         numbers = frozenset(right)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
         for column in columns:
             table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
         for row in rows:
@@ -139,6 +139,12 @@ def cell(value: Any) -> str:
             return orjson.dumps(_plain(value), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         case _:
             return str(value)
+
+
+def shortened(text: str, length: int) -> str:
+    """Return the beginning of *text* in one line of at most *length* characters."""
+    line = " ".join(text[: 4 * length].split())
+    return line if len(line) <= length and len(text) <= 4 * length else f"{line[: length - 1].rstrip()}…"
 
 
 def size(count: int) -> str:
