@@ -247,6 +247,7 @@ CASES = {
     "all_domains": all_domains,
     "amend": amended,
     "build_due_index": lambda w: w.red.build_due_index(),
+    "check": lambda w: w.red.check(sample=2),
     "clear": lambda w: equals(w.red.clear(), 2),
     "copy_domain": copied,
     "copy_to": copy_to,

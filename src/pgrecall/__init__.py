@@ -13,6 +13,7 @@ from pgrecall.columns import Columns
 from pgrecall.config import HNSW, MMR, CollectionConfig, IVFFlat, SearchOptions
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import PGRecallError
+from pgrecall.findings import Finding, Verdict
 from pgrecall.fusion import Convex, Fusion, ReciprocalRank, Union
 from pgrecall.hybrid import HybridOptions, KeywordOptions
 from pgrecall.keyword_plan import KeywordPlan
@@ -88,6 +89,7 @@ __all__ = [
     "EmbeddingModel",
     "Facet",
     "FieldType",
+    "Finding",
     "Fusion",
     "Group",
     "HashPartitions",
@@ -139,6 +141,7 @@ __all__ = [
     "UpsertResult",
     "VectorIndex",
     "VectorType",
+    "Verdict",
     "collection_sql",
     "recommend_index",
 ]

@@ -64,11 +64,12 @@ def _add_commands(app: typer.Typer) -> None:
     from pgrecall.cli.definition import init, sql
     from pgrecall.cli.deleting import delete
     from pgrecall.cli.demo.command import demo
+    from pgrecall.cli.doctoring import doctor
     from pgrecall.cli.looking import get, stats
     from pgrecall.cli.searching import search
     from pgrecall.cli.upkeep import maintain, tune
 
-    for command in (demo, init, sql, stats, get, search, delete, tune, maintain):
+    for command in (demo, init, sql, doctor, stats, get, search, delete, tune, maintain):
         app.command()(command)
     _add_group(
         app,

@@ -158,9 +158,13 @@ class Opened:
             BadUsage: The columns cannot be read.
             ConfigError: A name cannot be one.
         """
+        return self.config_of(self.name)
+
+    def config_of(self, name: str) -> CollectionConfig:
+        """Return what the options say of a collection of that name; see `config`."""
         columns = _columns(self.table.columns)
         return CollectionConfig(
-            name=self.name, schema=self.schema, columns=columns, model=self.table.model, setup="validate"
+            name=name, schema=self.schema, columns=columns, model=self.table.model, setup="validate"
         )
 
     @cached_property
@@ -177,9 +181,12 @@ class Opened:
         """Return a collection that exists, by the name of its table or an alias, in the domain that was named.
 
         Raises:
+            BadUsage: Both one domain and all of them were asked for.
             CollectionNotFound: There is neither such a table nor such an alias.
             SchemaError: The table does not fit.
         """
+        if self.all_domains and self.rows.domain is not None:
+            raise BadUsage("--domain and --all-domains contradict each other")
         with self.output.waiting("connecting"):
             try:
                 found = self.client.get_collection(config, domain=self.domain)
@@ -226,11 +233,8 @@ def _named(command: Callable[..., None], rows: list[inspect.Parameter]) -> Calla
 
 
 def _run(command: Callable[..., None], opened: Opened, given: dict[str, Any]) -> None:
-    with one_line_errors(debug=opened.given.debug):
-        if opened.all_domains and opened.rows.domain is not None:
-            raise BadUsage("--domain and --all-domains contradict each other")
-        with closing(opened):
-            command(opened, **given)
+    with one_line_errors(debug=opened.given.debug), closing(opened):
+        command(opened, **given)
 
 
 def _own(command: Callable[..., None]) -> list[inspect.Parameter]:

@@ -67,11 +67,17 @@ class Output:
 
     def pairs(self, items: Mapping[str, Any]) -> None:
         """Print names and values for people, one a line."""
+        self.grid([(Text(name, "bold cyan"), Text(cell(value))) for name, value in items.items()])
+
+    def grid(self, rows: Iterable[Sequence[Text]]) -> None:
+        """Print rows without headings; only the last column is wrapped."""
         grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="bold cyan", no_wrap=True)
-        grid.add_column(overflow="fold")
-        for name, value in items.items():
-            grid.add_row(name, value if isinstance(value, Text) else Text(cell(value)))
+        for row in rows:
+            if not grid.columns:
+                for _ in row[:-1]:
+                    grid.add_column(no_wrap=True)
+                grid.add_column(overflow="fold")
+            grid.add_row(*row)
         self._results.print(grid)
 
     def text(self, text: str | Text) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from pgrecall.collection import automatic, copying, indexing, maintenance, promoting, sparse_columns, text_columns
+from pgrecall.collection import (
+    automatic,
+    copying,
+    indexing,
+    maintenance,
+    promoting,
+    sparse_columns,
+    table_checks,
+    text_columns,
+)
 from pgrecall.collection.progress import own_errors
 from pgrecall.collection.recall import recall
 from pgrecall.collection.searching import Query
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from pgrecall.collection.tuning import TuningReport
     from pgrecall.config import Index, SearchOptions
     from pgrecall.filters import Filter
+    from pgrecall.findings import Finding
     from pgrecall.promoted import PromotedField
     from pgrecall.records import Embedding, Record
     from pgrecall.table import SparseColumn, TextColumn, VectorIndex
@@ -102,6 +112,20 @@ class Administration:
             was logged, or because it took longer than *timeout*.
         """
         return await automatic.wait(self._handle, timeout)
+
+    async def check(self, *, k: int = 10, sample: int = 20) -> tuple[Finding, ...]:
+        """Look at the collection, change nothing, and return what was found: what is well, and what to do otherwise.
+
+        It looks at rights, columns and keys, row-level security, whether vector indexes are valid, suit the rows and
+        are used, at dead rows and old statistics, and, with a sample, at how many of the nearest rows searches find
+        in this handle's scope, as `recall` does. `AsyncClient.check` looks at the server.
+
+        Args:
+            k: Records wanted by the searches of the sample, 1 to 10,000.
+            sample: How many stored embeddings to draw as queries, up to 10,000; each is searched for twice, once
+                exactly. 0 searches for none.
+        """
+        return await table_checks.check(self._handle, k=k, sample=sample)
 
     async def maintain(self, *, dry_run: bool = False) -> MaintenanceReport:
         """Do what keeps the table and its indexes in shape, as far as it is needed, and return what that was.

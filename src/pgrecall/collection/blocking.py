@@ -14,6 +14,7 @@ from pgrecall.collection.blocking_administration import Administration
 from pgrecall.collection.blocking_amending import Amending
 from pgrecall.collection.blocking_documents import Documents
 from pgrecall.collection.blocking_exploration import Exploration
+from pgrecall.collection.blocking_inspecting import Inspection
 from pgrecall.collection.blocking_loading import Loading
 from pgrecall.collection.blocking_models import Models
 from pgrecall.collection.blocking_namespaces import KeyValues, Ledger
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from pgrecall.records import Embedding, Extra, Match, Page, Record, SparseEmbedding, UpsertResult
     from pgrecall.scope import Scope
     from pgrecall.server import Server
-    from pgrecall.table import TableColumn
 
     Names = list[str]
     Records = list[Record | None]
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     RecordLists = list[list[Record]]
 
 
-class Client:
+class Client(Inspection):
     """`AsyncClient` for blocking callers. It may be used from any thread, also within a running loop."""
 
     def __init__(self, url: str | None = None, *, pool: PoolConfig | None = None) -> None:
@@ -102,20 +102,6 @@ class Client:
     def key_values(self, namespace: str, *, domain: str = DEFAULT_DOMAIN, schema: str = "public") -> KeyValues:
         """See `AsyncClient.key_values`."""
         return KeyValues(self.asynchronous.key_values(namespace, domain=domain, schema=schema))
-
-    def describe_table(self, name: str, *, schema: str = "public") -> list[TableColumn]:
-        """See `AsyncClient.describe_table`."""
-        return portal.call(self.asynchronous.describe_table(name, schema=schema))
-
-    def list_vector_tables(self, *, schema: str = "public") -> Names:
-        """See `AsyncClient.list_vector_tables`."""
-        return portal.call(self.asynchronous.list_vector_tables(schema=schema))
-
-    def domain_names(
-        self, table: str, *, schema: str = "public", domain: str = "id", name: str = "name"
-    ) -> list[tuple[str, str]]:
-        """See `AsyncClient.domain_names`."""
-        return portal.call(self.asynchronous.domain_names(table, schema=schema, domain=domain, name=name))
 
     def list_collections(self, *, schema: str = "public") -> Names:
         """See `AsyncClient.list_collections`."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pgrecall.collection.tuning import TuningReport
     from pgrecall.config import Index, SearchOptions
     from pgrecall.filters import Filter
+    from pgrecall.findings import Finding
     from pgrecall.promoted import PromotedField
     from pgrecall.records import Embedding, Record
     from pgrecall.table import SparseColumn, TextColumn, VectorIndex
@@ -113,6 +114,10 @@ class Administration:
     def wait_for_index(self, timeout: float | None = None) -> VectorIndex | None:
         """See `AsyncCollection.wait_for_index`."""
         return portal.call(self.asynchronous.wait_for_index(timeout))
+
+    def check(self, *, k: int = 10, sample: int = 20) -> tuple[Finding, ...]:
+        """See `AsyncCollection.check`."""
+        return portal.call(self.asynchronous.check(k=k, sample=sample))
 
     def maintain(self, *, dry_run: bool = False) -> MaintenanceReport:
         """See `AsyncCollection.maintain`."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgrecall.collection.server_checks import check_server
+from pgrecall.columns import check_identifier
 from pgrecall.postgres import catalog
 from pgrecall.sql.domains import domain_names
 
 if TYPE_CHECKING:
+    from pgrecall.findings import Finding
     from pgrecall.postgres import Database, Session
     from pgrecall.table import TableColumn
 
@@ -30,6 +33,23 @@ class Inspection:
 
         async def work(session: Session) -> list[str]:
             return await catalog.vector_tables(session, schema)
+
+        return await self._database.run(work)
+
+    async def check(self, *, schema: str = "public") -> tuple[Finding, ...]:
+        """Look at the server, change nothing, and return what was found: what is well, and what to do about the rest.
+
+        It looks at versions, the extension and its features, rights in *schema*, connections, memory for vector
+        indexes and their builds, settings that make searches slow or lose data, and transactions that are open for
+        long. `AsyncCollection.check` looks at a collection.
+
+        Args:
+            schema: Where collections are, or are to be made.
+        """
+        check_identifier(schema, "schema")
+
+        async def work(session: Session) -> tuple[Finding, ...]:
+            return await check_server(session, schema)
 
         return await self._database.run(work)
 

@@ -182,7 +182,7 @@ async def maintain(handle: Handle, *, dry_run: bool) -> MaintenanceReport:
         if table is None:
             return MaintenanceReport(table=f"{handle.config.schema}.{handle.config.name}", dry_run=dry_run)
         if dry_run:
-            facts = await _facts(session, table)
+            facts = await look(session, table)
             return _report(table, facts, [_action(table, step) for step in steps(facts)], dry_run=True)
         require_direct(session)
         if not await statistics.may_maintain(session, table):
@@ -191,7 +191,7 @@ async def maintain(handle: Handle, *, dry_run: bool) -> MaintenanceReport:
         async with alone(session, table):
             # Whoever was waited for may have done some of it, or built an index.
             table = await catalog.read_table(session, handle.config) or table
-            facts = await _facts(session, table)
+            facts = await look(session, table)
             done = [await _done(handle, session, table, step) for step in steps(facts)]
         return _report(table, facts, done, dry_run=False)
 
@@ -202,7 +202,8 @@ async def maintain(handle: Handle, *, dry_run: bool) -> MaintenanceReport:
             handle.knowledge.forget()
 
 
-async def _facts(session: Session, table: Table) -> Facts:
+async def look(session: Session, table: Table) -> Facts:
+    """Return what is known of a table when it is decided what to do."""
     limits = await statistics.limits(session)
     prewarms = await catalog.extension_schema(session, "pg_prewarm") is not None
     return Facts(

@@ -115,6 +115,11 @@ def resources(
     )
 
 
+def usable_memory(limits: Limits) -> int:
+    """Return the bytes that a build can get without being given more by its caller."""
+    return max(limits.memory, _bound(limits))
+
+
 def _bound(limits: Limits) -> int:
     """Return the most that is taken without being asked for.
 
