@@ -88,13 +88,18 @@ def test_a_good_server_has_nothing_to_say():
     ],
 )
 def test_each_fault_of_a_server_is_found_by_itself(server, condition, limits, expected):
-    found = judge_server(replace(SERVER, **server), replace(CONDITION, **condition), replace(LIMITS, **limits), "public")
+    found = judge_server(
+        replace(SERVER, **server), replace(CONDITION, **condition), replace(LIMITS, **limits), "public"
+    )
 
     assert bad(found) == [expected]
 
 
 def test_a_good_collection_has_nothing_to_say():
-    assert bad(judge_table(replace(WELL, plan=replace(PLAN, postgres=("Index Scan using docs_idx",)), recall=RECALL))) == []
+    assert (
+        bad(judge_table(replace(WELL, plan=replace(PLAN, postgres=("Index Scan using docs_idx",)), recall=RECALL)))
+        == []
+    )
     few = replace(WELL, table=replace(SHAPE, indexes=()), facts=Facts(figures=replace(FIGURES, rows=100)))
     assert bad(judge_table(few)) == []
 
@@ -131,6 +136,8 @@ def test_each_fault_of_a_collection_is_found_by_itself(shape, condition, expecte
 
 
 def test_a_finding_is_a_line():
-    (finding,) = [one for one in judge_server(replace(SERVER, pooled=True), CONDITION, LIMITS, "s") if one.check == "pooler"]
+    (finding,) = [
+        one for one in judge_server(replace(SERVER, pooled=True), CONDITION, LIMITS, "s") if one.check == "pooler"
+    ]
 
     assert str(finding).startswith("warn  pooler: a pooler stands in between: for pgrecall index")
