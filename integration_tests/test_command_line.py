@@ -3,17 +3,22 @@
 import json
 import os
 import pty
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from integration_tests.oracle import Corpus
 from pgrecall import Client, RecordBatch
 from pgrecall.cli import app
 from pgrecall.cli.demo.lexical import LexicalEmbeddings
 
+HOW_TO = Path(__file__).parents[1] / "docs" / "how-to" / "command-line.md"
 TEXTS = ["a queue of work", "a lock for threads", "an archive of files", "a tree of nodes", "a lock for files"]
 MODEL = """
 def embed(texts):
@@ -137,12 +142,22 @@ def test_indexes_are_built_tuned_and_dropped(own, url):
     assert run(url, "index", "create", "own", "--ivfflat", code=1).stdout == ""
     made = document(url, "index", "create", "own", "--ivfflat", "--lists", "2", "--replace")["index"]
     assert (made["method"], dict(made["options"])) == ("ivfflat", {"lists": "2"})
-    report = document(url, "tune", "own", "--sample", "5", "-k", "3", "--target", "1")
-    assert (report["knob"], report["points"][-1]["recall"]) == ("probes", 1.0)
-    assert "recall@3" in run(url, "tune", "own", "--sample", "5", "-k", "3").stdout
     assert document(url, "maintain", "own", "--dry-run")["dry_run"]
     (name,) = [index.name for index in own.indexes()]
     assert document(url, "index", "drop", "own", "--yes") == {"dropped": [name]}
+
+
+def test_tune_shows_the_curve_and_says_whether_it_reached_its_target(blocking_client, url):
+    docs = blocking_client.create_collection("docs", dimensions=32)
+    docs.upsert(Corpus(rows=4_000, dimensions=32).batch())
+    run(url, "index", "create", "docs", "--ivfflat", "--lists", "20")
+    report = document(url, "tune", "docs", "--sample", "10", "--target", "1")
+    assert (report["knob"], report["points"][-1]["recall"]) == ("probes", 1.0)
+    assert report["value"] == report["points"][-1]["value"]
+    shown = run(url, "tune", "docs", "--sample", "10").stdout
+    assert "recall@10" in shown
+    assert "█" in shown
+    assert "is used from now on" in shown
 
 
 def test_domains_collections_and_aliases_are_moved_about(own, url):
@@ -252,3 +267,18 @@ def test_errors_are_one_line_on_standard_error(collection, module_database, argu
     assert result.stdout == ""
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_the_how_to_page_runs_from_top_to_bottom(url, monkeypatch):
+    monkeypatch.setenv("PGRECALL_URL", url)
+    blocks = re.findall(r"```(console|python)\n(.*?)```", HOW_TO.read_text(), re.DOTALL)
+    ran = []
+    for kind, text in blocks:
+        if kind == "python":
+            exec(text, {})
+            continue
+        for line in re.findall(r"^\$ pgrecall (.*)$", text, re.MULTILINE):
+            result = CliRunner().invoke(app.build(), shlex.split(line))
+            assert (line, result.exit_code) == (line, 0), result.output
+            ran.append(line)
+    assert len(ran) > 15

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pgrecall.cli.errors import BadUsage, without_secrets
+from pgrecall.cli.errors import BadUsage, CommandError, without_secrets
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
 _SHORT: Final = 4
 _KILO: Final = 1024
+_YES: Final = ("y", "yes")
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -97,15 +98,16 @@ class Output:
 
         Raises:
             BadUsage: Nobody is there to be asked.
-            Abort: The answer was no.
+            CommandError: The answer was not yes.
         """
         if yes:
             return
-        import typer
-
         if not sys.stdin.isatty():
             raise BadUsage(f"{question} Say --yes where nobody can be asked")
-        typer.confirm(question, abort=True, err=True)
+        # Not `input`, which would ask on standard output, where only results go.
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in _YES:
+            raise CommandError("nothing was done")
 
 
 def to_json(value: Any) -> str:
