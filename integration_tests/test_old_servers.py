@@ -123,6 +123,15 @@ def test_the_server_is_seen_for_what_it_is(server, client, facts):
     assert (facts.has_halfvec, facts.has_iterative_scan) == (halves(server), iterates(server))
 
 
+async def test_checks_name_what_is_old(server, client):
+    docs = await client.get_or_create_collection("docs", dimensions=3)
+    await docs.upsert([Record(id=f"{n}", embedding=[1, 2, n]) for n in range(90)])
+    found = {finding.check: finding.verdict for finding in await client.check()}
+    new = tuple(map(int, server.vector_version.split("."))) >= (0, 8, 2)
+    assert (found["PostgreSQL"], found["pgvector"]) == ("ok", "ok" if new else "warn")
+    assert "fail" not in {finding.verdict for finding in await docs.check(sample=5)}
+
+
 async def test_every_verb_works(client, connection):
     docs = await client.get_or_create_collection("docs", dimensions=3)
     for handle in (docs, docs.using(connection)):

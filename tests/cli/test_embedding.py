@@ -5,7 +5,9 @@ from pgrecall.cli.errors import BadUsage, CommandError
 
 MODULE = """
 class LangChain:
-    def __init__(self, length=3):
+    def __init__(self, length=3, key=None):
+        if key is not None:
+            raise ValueError(f"no good: {key}")
         self.length = length
     def embed_documents(self, texts):
         return [[1.0] * self.length for _ in texts]
@@ -79,13 +81,15 @@ def test_the_demos_own_has_a_short_name():
         ("Nothing", "has no Nothing"),
         ("number", "is a int, and neither a function of texts"),
         ('made={"length": 1}', "is no class"),
-        ('LangChain={"key": "s3cret"}', "cannot be made with key"),
+        ('LangChain={"key": "s3cret"}', "cannot be made with key: ValueError: no good: …"),
+        ('?={"key": "s3cret"}', "cannot be read"),
         ("LangChain=[1]", "must be a JSON object"),
     ],
 )
 def test_what_is_no_model_is_bad_usage(module, name, message):
-    with pytest.raises(BadUsage, match=message):
+    with pytest.raises(BadUsage, match=message) as caught:
         load_embeddings(f"{module}:{name}")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_model_that_fails_is_named(module):

@@ -87,6 +87,12 @@ def test_a_password_that_was_typed_in_the_wrong_place_is_not_repeated():
         assert "s3cret" not in result.output
 
 
+def test_the_list_of_commands_fits_into_eighty_columns():
+    listed = CliRunner().invoke(app.build(), ["--help"]).output
+
+    assert "..." not in listed.partition("Commands:")[2]
+
+
 def test_a_dry_run_needs_no_database():
     arguments = ["init", "docs", "--dimensions", "3", "--dry-run", "--url", "postgresql://nowhere.invalid/db"]
     result = CliRunner().invoke(app.build(), arguments)

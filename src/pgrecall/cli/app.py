@@ -60,7 +60,6 @@ def build() -> typer.Typer:
 
 def _add_commands(app: typer.Typer) -> None:
     """Give *app* its commands, in the order in which its help lists them."""
-    from pgrecall.cli import domains, indexes, naming, reembedding
     from pgrecall.cli.definition import init, sql
     from pgrecall.cli.deleting import delete
     from pgrecall.cli.demo.command import demo
@@ -71,54 +70,59 @@ def _add_commands(app: typer.Typer) -> None:
 
     for command in (demo, init, sql, doctor, stats, get, search, delete, tune, maintain):
         app.command()(command)
-    _add_group(
-        app,
-        "index",
-        "Build, drop and list vector indexes.",
-        {"create": indexes.create, "drop": indexes.drop, "list": indexes.list_},
-    )
-    _add_group(
-        app,
-        "reembed",
-        "Change the embedding model without downtime: embed, switch, go back, drop.",
-        {
-            "run": reembedding.run,
-            "status": reembedding.status,
-            "switch": reembedding.switch,
-            "rollback": reembedding.rollback,
-            "drop": reembedding.drop,
-        },
-    )
-    _add_group(
-        app,
-        "domains",
-        "Look at whole domains of a collection; copy, rename and delete them.",
-        {
-            "list": domains.list_,
-            "count": domains.count,
-            "describe": domains.describe,
-            "copy": domains.copy,
-            "rename": domains.rename,
-            "delete": domains.delete,
-        },
-    )
-    _add_group(
-        app,
-        "collections",
-        "List, rename and drop collections.",
-        {"list": naming.list_collections, "rename": naming.rename_collection, "drop": naming.delete_collection},
-    )
-    _add_group(
-        app,
-        "aliases",
-        "Names that point to collections.",
-        {
-            "list": naming.list_aliases,
-            "create": naming.create_alias,
-            "switch": naming.switch_alias,
-            "drop": naming.drop_alias,
-        },
-    )
+    for name, about, commands in _groups():
+        _add_group(app, name, about, commands)
+
+
+def _groups() -> list[tuple[str, str, dict[str, Callable[..., None]]]]:
+    """Return the groups of commands: name, what they are about, and the commands by their names."""
+    from pgrecall.cli import domains, indexes, naming, reembedding
+
+    return [
+        (
+            "index",
+            "Build, drop and list vector indexes.",
+            {"create": indexes.create, "drop": indexes.drop, "list": indexes.list_},
+        ),
+        (
+            "reembed",
+            "Change the embedding model without downtime.",
+            {
+                "run": reembedding.run,
+                "status": reembedding.status,
+                "switch": reembedding.switch,
+                "rollback": reembedding.rollback,
+                "drop": reembedding.drop,
+            },
+        ),
+        (
+            "domains",
+            "List, copy, rename and delete whole domains.",
+            {
+                "list": domains.list_,
+                "count": domains.count,
+                "describe": domains.describe,
+                "copy": domains.copy,
+                "rename": domains.rename,
+                "delete": domains.delete,
+            },
+        ),
+        (
+            "collections",
+            "List, rename and drop collections.",
+            {"list": naming.list_collections, "rename": naming.rename_collection, "drop": naming.delete_collection},
+        ),
+        (
+            "aliases",
+            "Names that point to collections.",
+            {
+                "list": naming.list_aliases,
+                "create": naming.create_alias,
+                "switch": naming.switch_alias,
+                "drop": naming.drop_alias,
+            },
+        ),
+    ]
 
 
 def _add_group(app: typer.Typer, name: str, about: str, commands: dict[str, Callable[..., None]]) -> None:

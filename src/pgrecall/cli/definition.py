@@ -119,7 +119,10 @@ def sql(
     schema: SchemaOption = "public",
     debug: DebugOption = False,
 ) -> None:
-    """Print the SQL that makes a collection, without connecting to anything: for psql -1 -f -, or to be read."""
+    """Print the SQL that makes a collection.
+
+    Nothing is connected. It is for psql -1 -f -, or to be read.
+    """
     with one_line_errors(debug=debug):
         from pgrecall.collection import collection_sql
 
@@ -139,10 +142,11 @@ def init(
     embeddings: EmbeddingsOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the SQL; nothing is connected.")] = False,
 ) -> None:
-    """Make a collection, with extension, schema and all that belongs to it.
+    """Make a collection, and all that belongs to it.
 
-    It may be run again: what is there stays, and what it lacks of fields, text search and index is added. The length
-    of the embeddings is --dimensions, or that of what --embeddings makes.
+    That is the extension, the schema, the table, what --field and --text-search need, and with --index the index.
+    It may be run again: what is there stays, and what it lacks of fields, text search and index is added. The
+    length of the embeddings is --dimensions, or that of what --embeddings makes.
     """
     if dimensions is None and embeddings is not None:
         dimensions = len(load_embeddings(embeddings).ask("how many dimensions?"))

@@ -23,7 +23,7 @@ def delete(
     everything: Annotated[bool, typer.Option("--everything", help="All records of the domain.")] = False,
     yes: YesOption = False,
 ) -> None:
-    """Delete records: those with these ids, of these documents, or with such metadata.
+    """Delete records by id, by document or by metadata.
 
     Where several of these are given, a record must fit all. It asks first, and says how many it will be.
     """

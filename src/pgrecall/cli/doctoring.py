@@ -36,9 +36,10 @@ def doctor(
     rows: OfRows,
     table: OfTables,
 ) -> None:
-    """Look at the server and the collections, change nothing, and say what is wrong and what to do.
+    """Say what is wrong, and what to do about it.
 
-    The exit code is 1 where something fails.
+    It looks at versions, rights, memory, settings, indexes, dead rows and recall, and changes nothing. The exit
+    code is 1 where something fails.
     """
     opened.rows, opened.table = rows, table
     output = opened.output

@@ -54,7 +54,8 @@ class Specification:
         """
         found = _SPECIFICATION.match(text)
         if found is None:
-            raise BadUsage(f"--embeddings {text!r} cannot be read: {_FORM}")
+            # What may be a class's arguments, and a key among them, is not repeated.
+            raise BadUsage(f"--embeddings {text.partition('=')[0]!r} cannot be read: {_FORM}")
         return cls(module=found["module"], name=found["name"], arguments=_arguments(found["arguments"]))
 
     def load(self) -> Any:
@@ -87,6 +88,8 @@ class Specification:
             # The arguments may hold a key, so only their names are shown.
             names = ", ".join(self.arguments) or "no arguments"
             message = f"{type(error).__name__}: {error}"
+            for value in self.arguments.values():
+                message = message.replace(str(value), "…") if isinstance(value, str) and value else message
             raise BadUsage(f"--embeddings: {self.name} cannot be made with {names}: {message}") from error
 
 

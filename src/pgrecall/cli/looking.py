@@ -28,7 +28,7 @@ _EXTRAS: Final = ("embedding", "envelope", "sparse_embedding", "highlights", "sc
 
 @on_collection
 def stats(opened: Opened) -> None:
-    """Show how many rows a collection has, how they are compared, and its indexes."""
+    """Show rows, sizes and indexes of a collection."""
     collection, output = opened.collection, opened.output
     with output.waiting("counting"):
         found = collection.stats()

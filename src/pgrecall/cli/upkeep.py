@@ -30,9 +30,10 @@ def tune(
         typer.Option(metavar="FILE", help="Write the curve as a picture too: .svg, .png or .pdf; needs matplotlib."),
     ] = None,
 ) -> None:
-    """Find the smallest ef_search or probes with which searches find enough, and keep it with the collection.
+    """Find how far searches must look to find enough.
 
-    The exit code is 1 where no value reaches the target; everything then stays as it was.
+    The smallest ef_search or probes that reaches the target is kept with the collection, and used from then on. The
+    exit code is 1 where no value reaches the target; everything then stays as it was.
     """
     output, collection = opened.output, opened.collection
     with output.waiting(f"measuring {sample} searches with each value"):
@@ -93,7 +94,10 @@ def maintain(
     opened: Opened,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
-    """Do what keeps the table and its indexes in shape, as far as it is needed: vacuum, statistics, broken indexes."""
+    """Keep the table and its indexes in shape.
+
+    It vacuums, takes statistics anew, and drops or rebuilds indexes, as far as that is needed.
+    """
     collection, output = opened.collection, opened.output
     with output.waiting("looking" if dry_run else "maintaining; readers and writers are not blocked"):
         report = collection.maintain(dry_run=dry_run)

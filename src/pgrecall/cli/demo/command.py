@@ -68,7 +68,7 @@ def demo(
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Read only the first N passages.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Store documents and ask them, through LangChain and LlamaIndex."""
+    """Store documents, and ask both frameworks about them."""
     with one_line_errors(debug=debug):
         if query is not None and not query.strip():
             raise BadUsage("--query is empty")
