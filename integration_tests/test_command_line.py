@@ -98,6 +98,10 @@ def test_search_finds_what_the_engine_finds(collection, module_database, tmp_pat
         assert ids("--vector", vector) == expected
     few = collection.search(embedding, 3, filter={"n": 4})
     assert ids("--vector", json.dumps(embedding), "--filter", '{"n": 4}') == [("e", pytest.approx(few[0].score))]
+    assert (
+        ids("--vector", json.dumps(embedding), "--min-score", str(collection.search(embedding)[0].score - 1e-6))
+        == expected[:1]
+    )
     words = [(match.id, pytest.approx(match.score)) for match in collection.search_keyword("lock", 3)]
     assert ids("lock", "--keyword") == words
     both = [(match.id, pytest.approx(match.score)) for match in collection.search_hybrid("lock", embedding, 3)]
@@ -200,6 +204,22 @@ def test_init_makes_what_its_dry_run_prints(database, bare_database):
     assert not document(database.url, *options)["made"]
     columns = "SELECT attname, atttypid::regtype::text FROM pg_attribute WHERE attrelid = 'docs'::regclass ORDER BY 1"
     assert [*map(tuple, bare_database.rows(columns))] == [*map(tuple, database.rows(columns))]
+
+
+def test_init_makes_partitions_policies_and_a_role(database, server):
+    role = server.name("role")
+    database._roles.append(role)
+    options = ("--partitions", "2", "--sparse-dimensions", "9", "--row-level-security", "--role", role)
+    made = run(database.url, "init", "docs", "--dimensions", "3", *options, "--create-role", "--read-only", "--json")
+    assert json.loads(made.stdout)["made"]
+    # The tests' role is a superuser, whom policies do not bind.
+    assert made.stderr.startswith("pgrecall: warning: row-level security of public.docs does not bind role")
+    assert made.stderr.count("\n") == 1
+    rights = f"SELECT has_table_privilege('{role}', 'docs', 'SELECT'), has_table_privilege('{role}', 'docs', 'INSERT')"
+    assert [*map(tuple, database.rows(rights))] == [(True, False)]
+    table = "SELECT relrowsecurity, (SELECT count(*) FROM pg_inherits WHERE inhparent = c.oid) FROM pg_class c"
+    assert [*map(tuple, database.rows(f"{table} WHERE relname = 'docs'"))] == [(True, 2)]
+    assert database.ask("SELECT count(*) FROM pg_attribute WHERE attname = 'sparse_embedding' AND attnum > 0") > 0
 
 
 def test_doctor_says_what_is_wrong_and_ends_with_it(database, bare_database):

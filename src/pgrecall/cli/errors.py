@@ -15,10 +15,18 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.errors import ConfigError, ConnectionFailed, PGRecallError, RecordError
+from pgrecall.errors import (
+    ConfigError,
+    ConnectionFailed,
+    PerformanceWarning,
+    PGRecallError,
+    RecordError,
+    SecurityWarning,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -75,6 +83,20 @@ def one_line_errors(*, debug: bool) -> Generator[None]:
         message = " ".join(without_secrets(str(error)).split())
         print(f"pgrecall: {message}", file=sys.stderr)
         sys.exit(exit_code(error))
+
+
+@contextmanager
+def one_line_warnings() -> Generator[None]:
+    """Say what the engine warns of in one line on standard error, without where in our code it was said."""
+
+    def show(message: Warning | str, *_where: object) -> None:
+        print(f"pgrecall: warning: {' '.join(without_secrets(str(message)).split())}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        for kind in (PerformanceWarning, SecurityWarning):
+            warnings.simplefilter("always", kind)
+        warnings.showwarning = show
+        yield
 
 
 def exit_code(error: CommandError | PGRecallError) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec,
 
 import typer
 
-from pgrecall.cli.errors import BadUsage, one_line_errors
+from pgrecall.cli.errors import BadUsage, one_line_errors, one_line_warnings
 from pgrecall.cli.options import described, flattened, json_object
 from pgrecall.cli.output import Output
 from pgrecall.columns import Columns
@@ -233,7 +233,7 @@ def _named(command: Callable[..., None], rows: list[inspect.Parameter]) -> Calla
 
 
 def _run(command: Callable[..., None], opened: Opened, given: dict[str, Any]) -> None:
-    with one_line_errors(debug=opened.given.debug), closing(opened):
+    with one_line_errors(debug=opened.given.debug), one_line_warnings(), closing(opened):
         command(opened, **given)
 
 

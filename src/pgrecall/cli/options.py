@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from dataclasses import MISSING, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from pgrecall.cli.errors import BadUsage
 
@@ -66,10 +66,19 @@ def json_object(text: str, option: str) -> dict[str, Any]:
     Raises:
         BadUsage: It is none.
     """
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise BadUsage(f"{option} is not JSON: {error}") from error
+    found = json_value(text, option)
     if not isinstance(found, dict):
         raise BadUsage(f"{option} must be a JSON object, not {type(found).__name__}")
-    return found
+    return cast("dict[str, Any]", found)
+
+
+def json_value(text: str, option: str) -> Any:
+    """Return the JSON that was given after *option*.
+
+    Raises:
+        BadUsage: It is none.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise BadUsage(f"{option} is not JSON: {error}") from error

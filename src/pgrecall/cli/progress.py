@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -12,19 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from pgrecall.cli.output import Output
+    from pgrecall.collection.progress import Showable
 
 _LINE_SECONDS: Final = 10.0
-
-
-class Showable(Protocol):
-    """What can be shown: `IndexProgress`, `CopyProgress`, `ReembedProgress`, or a `Step`."""
-
-    @property
-    def title(self) -> str: ...  # noqa: D102
-    @property
-    def phase(self) -> str: ...  # noqa: D102
-    @property
-    def fraction(self) -> float | None: ...  # noqa: D102
 
 
 class Step:

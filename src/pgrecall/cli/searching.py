@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
@@ -14,7 +13,7 @@ from pgrecall.cli.embedding import load_embeddings
 from pgrecall.cli.errors import BadUsage
 from pgrecall.cli.looking import as_document
 from pgrecall.cli.opening import EmbeddingsOption, FilterOption, Opened, on_collection
-from pgrecall.cli.options import json_object
+from pgrecall.cli.options import json_object, json_value
 from pgrecall.cli.output import Output, cell, shortened
 from pgrecall.config import SearchOptions
 
@@ -157,13 +156,10 @@ def read_vector(given: str) -> Any:
 
 
 def _numbers(text: str) -> list[float]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise BadUsage(f"--vector is not JSON: {error}") from error
+    found = json_value(text, "--vector")
     if not isinstance(found, list):
         raise BadUsage(f"--vector must be a list of numbers, not {type(found).__name__}")
-    return found
+    return cast("list[float]", found)
 
 
 def _show(output: Output, found: Sequence[Match], plan: Any, *, domains: bool) -> None:

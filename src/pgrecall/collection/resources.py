@@ -24,7 +24,7 @@ _SAMPLES: Final = 10_000
 _SAMPLES_PER_LIST: Final = 50
 _SAMPLE_MARGIN: Final = 1.05
 # Before this version parallel builds of HNSW overflow a buffer.
-_SAFE_VERSION: Final = (0, 8, 2)
+SAFE_VERSION: Final = (0, 8, 2)
 # Below this a build takes seconds, and starting workers takes memory for nothing.
 _PARALLEL_ROWS: Final = 10_000
 # PostgreSQL's default for max_parallel_workers and max_worker_processes, whatever the machine.
@@ -131,7 +131,7 @@ def _bound(limits: Limits) -> int:
 
 
 def _workers(options: BuildOptions, limits: Limits, server: Server, index: Index | None, rows: int) -> int:
-    if isinstance(index, HNSW) and (server.vector_version or ()) < _SAFE_VERSION:
+    if isinstance(index, HNSW) and (server.vector_version or ()) < SAFE_VERSION:
         return 0
     if options.workers is not None:
         return options.workers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.collection.resources import usable_memory
+from pgrecall.collection.resources import SAFE_VERSION, usable_memory
 from pgrecall.findings import Finding, fail, ok, warn
 from pgrecall.postgres import condition, statistics
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 _OLDEST_POSTGRES: Final = 140_000
 _OLDEST_VECTOR: Final = (0, 6)
 _ITERATIVE: Final = (0, 8)
-# Before this one parallel builds of HNSW overflow a buffer, so that none are made.
-_PARALLEL: Final = (0, 8, 2)
 _HIGH_PAGE_COST: Final = 2.0
 _SHORT_TIMEOUT: Final = 10.0
 _MANY_CONNECTIONS: Final = 0.8
@@ -70,7 +68,7 @@ def _vector(server: Server, found: ServerCondition) -> Finding:
     if there < _ITERATIVE:
         lacks = "no iterative scans (hnsw.iterative_scan), so that filtered searches compare all rows more often"
         return warn("pgvector", f"{version}: {lacks}", update)
-    if there < _PARALLEL:
+    if there < SAFE_VERSION:
         return warn("pgvector", f"{version}: HNSW is not built in parallel, which is not safe before 0.8.2", update)
     return ok("pgvector", f"{version} in schema {server.vector_schema}, with iterative scans")
 
@@ -84,11 +82,11 @@ def _rights(server: Server, found: ServerCondition, schema: str) -> Finding:
     if found.can_create_table is None:
         if server.can_create_schema:
             return ok("rights", f"{role} may make the schema {schema}, which does not exist yet")
-        found_ = f"{role} may not make the schema {schema}, which does not exist yet"
-        return warn("rights", found_, "have its owner run what pgrecall sql prints")
+        have = f"{role} may not make the schema {schema}, which does not exist yet"
+        return warn("rights", have, "have its owner run what pgrecall sql prints")
     if not found.can_create_table:
-        found_ = f"{role} may not make tables in schema {schema}; collections that exist can be used"
-        return warn("rights", found_, "have its owner run what pgrecall sql prints")
+        have = f"{role} may not make tables in schema {schema}; collections that exist can be used"
+        return warn("rights", have, "have its owner run what pgrecall sql prints")
     return ok("rights", f"{role} may make collections in schema {schema}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -67,19 +67,7 @@ async def check(handle: Handle, *, k: int, sample: int) -> tuple[Finding, ...]:
         return (warn("table", f"{name} does not exist yet", "the first write makes it, and so does pgrecall init"),)
     plan = await _plan(handle, looked.table, k)
     report = await _recall(handle, k, sample) if sample else None
-    return tuple(judge_table(_with(looked, plan, report)))
-
-
-def _with(looked: Condition, plan: Plan | None, report: RecallReport | None) -> Condition:
-    return Condition(
-        table=looked.table,
-        user=looked.user,
-        facts=looked.facts,
-        vacuumed=looked.vacuumed,
-        built_for=looked.built_for,
-        plan=plan,
-        recall=report,
-    )
+    return tuple(judge_table(replace(looked, plan=plan, recall=report)))
 
 
 async def _look(handle: Handle, session: Session) -> Condition | None:
