@@ -1,5 +1,6 @@
 """What all commands have in common, without a server."""
 
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pgrecall.cli.searching import read_vector
 from pgrecall.cli.upkeep import bar
 from pgrecall.errors import CollectionNotFound, ConfigError, ConnectionFailed, DimensionMismatch, RecordError
 
-# Neither works on a database that is named, or prints what could be JSON.
+# The one shows something off, the other connects to nothing.
 ALONE = {"demo", "sql"}
 
 
@@ -69,6 +70,16 @@ def test_an_interrupt_is_said_and_has_a_code_of_its_own(capsys):
     assert (ended.value.code, capsys.readouterr().err) == (130, "pgrecall: interrupted\n")
 
 
+def test_what_nobody_foresaw_is_one_line_too(capsys):
+    with pytest.raises(SystemExit) as ended, one_line_errors(debug=False):
+        raise OSError("no\nnetwork at postgresql://u:s3cret@h/d")
+
+    said = "pgrecall: OSError: no network at postgresql://…@h/d (--debug shows where)\n"
+    assert (ended.value.code, capsys.readouterr().err) == (1, said)
+    with pytest.raises(OSError, match="no network"), one_line_errors(debug=True):
+        raise OSError("no network")
+
+
 @given(
     scheme=st.sampled_from(["postgresql", "postgres", "postgresql+asyncpg"]),
     password=st.text("abcXYZ019-._~%!$&()*+,;=:@/?#[]", min_size=4).map(lambda text: f"pw{text}wp"),
@@ -100,6 +111,8 @@ def test_a_dry_run_needs_no_database():
     assert result.stdout.startswith('CREATE SCHEMA IF NOT EXISTS "public";')
     printed = CliRunner().invoke(app.build(), ["sql", "docs", "--dimensions", "3"])
     assert printed.stdout == result.stdout
+    document = CliRunner().invoke(app.build(), ["sql", "docs", "--dimensions", "3", "--json"]).stdout
+    assert json.loads(document) == {"sql": printed.stdout}
 
 
 def test_completion_knows_the_commands():

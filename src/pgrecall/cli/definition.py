@@ -10,8 +10,9 @@ import typer
 from pgrecall.cli.embedding import load_embeddings
 from pgrecall.cli.errors import BadUsage, one_line_errors
 from pgrecall.cli.looking import shown_stats
-from pgrecall.cli.opening import DebugOption, EmbeddingsOption, Opened, SchemaOption, on_database
+from pgrecall.cli.opening import DebugOption, EmbeddingsOption, JsonOption, Opened, SchemaOption, on_database
 from pgrecall.cli.options import flattened
+from pgrecall.cli.output import Output
 from pgrecall.cli.progress import shown
 from pgrecall.config import CollectionConfig
 from pgrecall.layout import HashPartitions
@@ -117,6 +118,7 @@ def sql(
     beside: Annotated[bool, typer.Option(help="Make the tables that all collections of the schema share.")] = True,
     vector_schema: Annotated[str, typer.Option(metavar="NAME", help="Schema of the extension vector.")] = "public",
     schema: SchemaOption = "public",
+    json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Print the SQL that makes a collection.
@@ -128,7 +130,7 @@ def sql(
 
         config = definition.config(name, dimensions, schema)
         made = collection_sql(config, runtime=runtime.rights(), beside=beside, vector_schema=vector_schema)
-        typer.echo(made, nl=False)
+        _print_sql(made, json=json)
 
 
 @on_database
@@ -153,7 +155,9 @@ def init(
     config = definition.config(name, dimensions, opened.schema)
     rights = runtime.rights()
     if dry_run:
-        _print_sql(opened, config, rights)
+        from pgrecall.collection import collection_sql
+
+        _print_sql(collection_sql(config, runtime=rights), json=opened.output.json)
         return
     output, client = opened.output, opened.client
     with output.waiting("making the collection"):
@@ -173,12 +177,9 @@ def init(
     shown_stats(output, found)
 
 
-def _print_sql(opened: Opened, config: CollectionConfig, rights: Rights | None) -> None:
-    from pgrecall.collection import collection_sql
-
-    made = collection_sql(config, runtime=rights)
-    if opened.output.json:
-        opened.output.document({"sql": made})
+def _print_sql(made: str, *, json: bool) -> None:
+    if json:
+        Output(json=True).document({"sql": made})
     else:
         typer.echo(made, nl=False)
 

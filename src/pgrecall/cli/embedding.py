@@ -68,8 +68,9 @@ class Specification:
             sys.path.append("")
         try:
             found: Any = importlib.import_module(self.module)
-        except ImportError as error:
-            raise BadUsage(f"--embeddings: cannot import {self.module}: {error}") from error
+        except Exception as error:
+            # A module of the user's own may fail in any way.
+            raise BadUsage(f"--embeddings: cannot import {self.module}: {error or type(error).__name__}") from error
         for part in self.name.split("."):
             found = getattr(found, part, None)
         if found is None:

@@ -62,7 +62,7 @@ class Found(CommandError):
 
 @contextmanager
 def one_line_errors(*, debug: bool) -> Generator[None]:
-    """End the program with one line on standard error where what is within fails as foreseen.
+    """End the program with one line on standard error where what is within fails.
 
     Args:
         debug: Let the exception through instead, for its traceback.
@@ -74,15 +74,28 @@ def one_line_errors(*, debug: bool) -> Generator[None]:
         yield
     except Found:
         sys.exit(FAILED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; typer ends the program quietly.
+        raise
     except KeyboardInterrupt:
-        print("pgrecall: interrupted", file=sys.stderr)
+        _say("interrupted")
         sys.exit(INTERRUPTED)
     except (CommandError, PGRecallError) as error:
         if debug:
             raise
-        message = " ".join(without_secrets(str(error)).split())
-        print(f"pgrecall: {message}", file=sys.stderr)
+        _say(str(error))
         sys.exit(exit_code(error))
+    except Exception as error:
+        # What an embedding model of the user's raises, or a mistake of ours.
+        if debug:
+            raise
+        _say(f"{type(error).__name__}: {error} (--debug shows where)")
+        sys.exit(FAILED)
+
+
+def _say(message: str) -> None:
+    """Print *message* on standard error in one line."""
+    print(f"pgrecall: {' '.join(without_secrets(message).split())}", file=sys.stderr)
 
 
 @contextmanager
@@ -90,7 +103,7 @@ def one_line_warnings() -> Generator[None]:
     """Say what the engine warns of in one line on standard error, without where in our code it was said."""
 
     def show(message: Warning | str, *_where: object) -> None:
-        print(f"pgrecall: warning: {' '.join(without_secrets(str(message)).split())}", file=sys.stderr)
+        _say(f"warning: {message}")
 
     with warnings.catch_warnings():
         for kind in (PerformanceWarning, SecurityWarning):

@@ -102,7 +102,7 @@ def search(
     if (keyword or hybrid) and not (text and text.strip()):
         raise BadUsage("say which words are searched for")
     if hybrid and min_score is not None:
-        raise BadUsage("--min-score is not for --hybrid, whose scores are of the ranks")
+        raise BadUsage("--min-score is not for --hybrid, whose scores say which is better and not how good")
     if exact and (keyword or hybrid):
         raise BadUsage("--exact is for searches by an embedding alone")
     question = _Question(
