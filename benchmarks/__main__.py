@@ -9,6 +9,7 @@ import sys
 QUESTIONS = {
     "foundation": "How close is the engine to raw asyncpg, and how far ahead of its peers?",
     "filtered": "How good and how fast is searching under a filter?",
+    "crossover": "From how many rows that pass a filter on is which way to them the quickest?",
     "langchain": "What does LangChain's interface cost, and how far ahead of langchain-postgres is it?",
     "llama_index": "What does LlamaIndex's interface cost, and how far ahead of its own PGVectorStore is it?",
     "quality": "Are answers better with words than without, and than the peers' hybrid search gives?",
