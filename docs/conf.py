@@ -1,11 +1,14 @@
 """How Sphinx builds these pages."""
 
+import sys as _sys
 from importlib.metadata import version as _version
+from pathlib import Path as _Path
 
 # pydantic cannot make llama-index-core's models where autodoc is the first to import them.
 import pgrecall.llama_index as _llama_index
 
 del _llama_index
+_sys.path.insert(0, str(_Path(__file__).parent / "_extensions"))
 
 project = "pgrecall"
 author = "pgrecall contributors"
@@ -13,7 +16,7 @@ copyright = "2026, pgrecall contributors"
 release = _version("pgrecall")
 version = ".".join(release.split(".")[:2])
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "settings"]
 exclude_patterns = ["_build"]
 source_suffix = {".md": "markdown"}
 

@@ -103,7 +103,7 @@ async def statements(url):
             return Record(id=f"new {number}", embedding=[1, 1, number])
 
         made = collection_sql(CollectionConfig(name="plain", dimensions=3, index=HNSW()), beside=False)
-        parts = ["\n## Make a collection\n\n```sql\n" + "\n".join(map(shown, made.splitlines())) + "\n```\n"]
+        parts = ["\n## Make a collection\n\n```postgresql\n" + "\n".join(map(shown, made.splitlines())) + "\n```\n"]
         for heading, calls in verbs(notes, secrets, new).items():
             parts.append(f"\n## {heading}\n")
             for title, call in calls.items():
@@ -113,5 +113,5 @@ async def statements(url):
                 await call()
                 await asyncio.sleep(0)
                 assert sent, title
-                parts.append(f"\n{title}:\n\n```sql\n" + "\n".join(map(shown, sent)) + "\n```\n")
+                parts.append(f"\n{title}:\n\n```postgresql\n" + "\n".join(map(shown, sent)) + "\n```\n")
     return "".join(parts)

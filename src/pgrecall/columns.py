@@ -39,6 +39,18 @@ class Columns:
     that the table lacks is taken as "no such column".
 
     Attributes:
+        id: The record's id.
+        embedding: Its embedding, of type vector, halfvec or bit.
+        domain_id: The domain (tenant) that it belongs to.
+        document_id: The document that it is a part of.
+        chunk_index: Its position in that.
+        content: Its text.
+        metadata: Its metadata, of type jsonb or json.
+        metadata_types: The Python types of the metadata that JSON does not keep.
+        created_at: When it was written first.
+        content_hash: A hash of all of it, by which an upsert knows what has not changed.
+        envelope: What a framework keeps with it beyond text and metadata.
+        sparse_embedding: Its sparse embedding, of type sparsevec.
         metadata_columns: Columns of a table that is adopted which hold one key of the metadata each, under
             the key's own name. The keys that have none are in *metadata*, if there is such a column.
         document_key: Key of the metadata that names the document, in a table without a column for that. It is

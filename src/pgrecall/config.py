@@ -194,8 +194,9 @@ class CollectionConfig:
         if self.model is not None:
             check_model(self.model)
         check_choice(self.setup, "setup", ("create", "validate"))
-        if not isinstance(self.index, HNSW | IVFFlat):
-            check_choice(self.index, "index", (None, "auto"))
+        if self.index not in (None, "auto") and not isinstance(self.index, HNSW | IVFFlat):
+            msg = f"index must be None, 'auto', an HNSW or an IVFFlat, not {self.index!r}"
+            raise ConfigError(msg)
         check_range(self.min_rows_for_index, "min_rows_for_index", 1, 2**63 - 1)
         if self.columns.newest_by is not None and self.setup == "create":
             msg = "Columns.newest_by is for a table that is there and stays as it is: pass setup='validate' with it"
