@@ -16,7 +16,7 @@ settings = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(settings)
 
 OPTIONS = [(name, option) for name in settings.classes() for option in settings.options(name)]
-RANGE = re.compile(r"(?:a whole number|a number|a number of seconds) from ([\d,.]+) to ([\d,.]+)")
+RANGE = re.compile(r"(?:a whole number|a number|a number of seconds) from ([\d,.]+) to (2[¹³⁶]+ - 1|[\d,.]+)")
 WITH = {("HNSW", "m"): {"ef_construction": 1_000}, ("HNSW", "ef_construction"): {"m": 2}}
 """What else must be said for an option to have the whole of its range."""
 
@@ -37,11 +37,13 @@ def test_option_says_what_it_means_and_takes(name, option):
 def _ranges():
     for name, option in OPTIONS:
         if found := RANGE.match(option.takes):
-            low, high = (
-                float(bound.replace(",", "")) if "." in bound else int(bound.replace(",", ""))
-                for bound in found.groups()
-            )
-            yield pytest.param(name, option.name, low, high, id=f"{name}.{option.name}")
+            yield pytest.param(name, option.name, *map(_number, found.groups()), id=f"{name}.{option.name}")
+
+
+def _number(written):
+    large = {text: number for number, text in settings._VERY_LARGE.items()}
+    plain = written.replace(",", "")
+    return large[written] if written in large else float(plain) if "." in plain else int(plain)
 
 
 @pytest.mark.parametrize(("name", "option", "low", "high"), list(_ranges()))
