@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks import corpus, filters, report, samples, soak_worker
+from benchmarks import corpus, crossover, filters, report, samples, soak_worker
 from benchmarks.calibrate import Samples
 from benchmarks.figures import Findings, Target
 from benchmarks.report import Grid
@@ -147,3 +149,32 @@ def test_soak_after_a_call_that_failed_either_version_is_right():
     assert diary.possible == {"a": [1, 2], "b": [None, 1]}
     diary.acknowledged("a", None)
     assert diary.possible["a"] == [None]
+
+
+def test_numbered_keeps_as_many_rows_as_asked_for(rows):
+    made = crossover.numbered(rows)
+    for kind in crossover.KINDS:
+        assert sorted(metadata[kind] for metadata in made.metadatas) == list(range(700))
+    alike = [metadata["likeness"] < 50 for metadata in made.metadatas]
+    likeness = rows.vectors @ rows.vectors[0]
+    assert likeness[alike].min() >= np.delete(likeness, np.flatnonzero(alike)).max()
+    assert [made.metadatas[0]["likeness"], made.ids, crossover.kept(700)] == [0, rows.ids, [50, 150, 500]]
+
+
+def test_crossover_is_drawn_from_what_a_run_wrote(tmp_path):
+    pytest.importorskip("matplotlib")
+    kept, figures = [50, 150], []
+    for kind in crossover.KINDS:
+        for way in crossover.WAYS:
+            keys = [f"{quantity}.{way}.{kind}.{count}" for quantity in ("ms", "recall") for count in kept]
+            figures += [{"key": key, "median": 0.5} for key in keys]
+    (tmp_path / "run.json").write_text(
+        json.dumps({"figures": figures, "settings": {"rows": 500, "k": 10, "kept": kept}})
+    )
+    options = argparse.Namespace(draw=tmp_path / "run.json", plot=tmp_path / "plot.svg")
+    assert crossover.main(options) == 0
+    drawn = (tmp_path / "plot.svg").read_text()
+    assert all(
+        text in drawn
+        for text in ("exact", "iterative", "covering", "rows that pass, of 500", *crossover.KINDS.values())
+    )

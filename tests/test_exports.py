@@ -1,7 +1,9 @@
 """What `import pgrecall` gives, and what it does not bring along."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +53,14 @@ def test_errors_form_one_tree_and_warnings_stand_beside_it():
 def test_errors_and_warnings_are_drawn_in_their_docstring():
     classes = [name for name, value in vars(errors).items() if isinstance(value, type)]
     assert [name for name in classes if name not in errors.__doc__] == []
+
+
+def test_every_error_and_warning_is_explained_in_the_documentation():
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "errors.md").read_text()
+    explained = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    classes = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    assert explained == {name for name in classes if not name.endswith("Warning")} - {"PGRecallError"}
+    assert all(f"`{name}`" in page for name in classes)
 
 
 def test_import_brings_in_no_framework():
