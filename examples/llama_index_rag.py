@@ -50,5 +50,6 @@ for hit in index.as_retriever(similarity_top_k=2, filters=recent).retrieve("stat
 
 index.update_ref_doc(Document(id_="vacuum", text="VACUUM FULL rewrites the whole table.", metadata={"year": 2025}))
 index.delete_ref_doc("gin")
-print(len(store.get_nodes()), "nodes are left; the newest is", store.get_nodes(filters=recent)[-1].text)
+nodes = store.get_nodes()
+print(len(nodes), "nodes are left; the newest is", max(nodes, key=lambda node: node.metadata["year"]).text)
 store.close()

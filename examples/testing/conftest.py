@@ -49,7 +49,7 @@ NUMBERS = itertools.count()
 
 @pytest.fixture
 def database_url(server_url, template):
-    """A copy of the template, which PostgreSQL makes file by file, for one test."""
+    """A copy of the template for one test; PostgreSQL copies it as a whole, whatever is in it."""
     name = f"test_{next(NUMBERS)}"
     execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield address(server_url, name)
