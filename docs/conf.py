@@ -39,7 +39,7 @@ default_role = "code"
 
 # Types of other libraries, and our own aliases of them, have no page here to link to.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(asyncio|asyncpg|collections|contextlib|datetime|enum|np|os|npt|numpy|types|typing|uuid)\..*"),
+    (r"py:.*", r"(asyncio|asyncpg|collections|contextlib|datetime|enum|np|os|npt|numpy|pathlib|types|typing|uuid)\..*"),
     (r"py:.*", r"(Any|Awaitable|Callable|Iterable|Iterator|Literal|Mapping|NDArray|Self|Sequence)"),
     (r"py:.*", r"(ClientLike|CollectionLike|CopyProgressLike|Embedding|Equals|Extra|Filter|Index|Matches|Names)"),
     (r"py:.*", r"(ProgressLike|RecordLists|Records|datetime)"),
