@@ -17,9 +17,8 @@ from sphinx.util.docutils import SphinxDirective
 
 import pgrecall
 
-# What a class must be given beside the option that is looked at.
-_REQUIRED: dict[str, Any] = {"name": "documents", "count": 2, "role": "app", "create": False, "write": True}
-_REQUIRED |= {"scorer": len, "embeddings": None}
+# What an option that has no default may be, while another one of its class is looked at.
+_REQUIRED: dict[str, Any] = {"name": "documents", "count": 2, "role": "app", "scorer": len}
 _LIMITS = re.compile(r"must (?:be|have|hold) (.*?),? not (?:NoOption|<no option>)|\b(one of .*)", re.DOTALL)
 _MEMBER = re.compile(r"<\w+\.\w+: ('\w+')>")
 _NUMBER = re.compile(r"\d{4,}")
@@ -59,8 +58,7 @@ def classes() -> list[str]:
         if dataclasses.is_dataclass(each)
         and isinstance(each, type)
         and "__post_init__" in vars(each)
-        and all(_has_default(field) or field.name in _REQUIRED for field in dataclasses.fields(each))
-        and name not in {"RecordBatch", "Union"}
+        and name != "RecordBatch"  # data, not settings
     ]
 
 
