@@ -265,7 +265,7 @@ async def _verify(target: Handle, table: Table, records: Sequence[Record], ids: 
         for scope, part in _by_domain(pairs[start : start + _CHECKED], target.scope, table):
             stored = await reading.get(replace(target, scope=scope), [row_id for row_id, _ in part], _EXTRAS)
             for (row_id, record), there in zip(part, stored, strict=True):
-                if what := _difference(record, there, table):
+                if what := difference(record, there, table.vector_type):
                     differing[row_id] = what
     if differing:
         named = ", ".join(f"{row_id!r} ({what})" for row_id, what in list(differing.items())[:_NAMED])
@@ -284,8 +284,15 @@ def _by_domain(
         yield Scope.of(domain), list(part)
 
 
-def _difference(record: Record, there: Record | None, table: Table) -> str:
-    """Return what differs, by name; nothing where all is the same."""
+def difference(record: Record, there: Record | None, vector_type: VectorType, *, embedded: bool = True) -> str:
+    """Return what differs, by name; nothing where all is the same.
+
+    Args:
+        record: A record as it was written.
+        there: What is stored in its place; `None` where nothing is.
+        vector_type: Type of the column that its embedding is stored in.
+        embedded: Whether the embeddings were read, so that they are to be compared too.
+    """
     if there is None:
         return "missing"
     for name in ("content", "document_id", "chunk_index"):
@@ -298,8 +305,12 @@ def _difference(record: Record, there: Record | None, table: Table) -> str:
     sparse_embedding = None if record.sparse_embedding is None else sparse.checked(record.sparse_embedding)
     if sparse_embedding != there.sparse_embedding:
         return "sparse_embedding"
+    if not embedded:
+        return ""
     expected = np.asarray(record.embedding)
-    if table.vector_type is VectorType.HALFVEC:
+    if vector_type is not VectorType.BIT:
+        expected = expected.astype(np.float32)
+    if vector_type is VectorType.HALFVEC:
         expected = expected.astype(np.float16).astype(np.float32)
     return "" if there.embedding is not None and np.array_equal(expected, there.embedding) else "embedding"
 

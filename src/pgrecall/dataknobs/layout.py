@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pgrecall.errors import ConfigError
+from pgrecall.moving.tables import fitting
 from pgrecall.scope import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     from pgrecall.config import CollectionConfig
     from pgrecall.dataknobs.options import StoreOptions
     from pgrecall.table import TableColumn
-
-_OPTIONAL: Final = ("content", "domain_id", "document_id", "chunk_index", "created_at", "metadata")
-"""What a table may lack, if it is not asked for under another name."""
-_TIMES: Final = "timestamp with time zone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +57,7 @@ async def lay_out(client: AsyncClient, options: StoreOptions) -> Layout:
         made = options.table(columns)
         rows, target = _handles(client, made, options.domain_id)
         return Layout(rows=rows, target=target, id_type=made.id_type, apart=True)
-    absent = [name for name in _OPTIONAL if getattr(columns, name) == name and name not in found]
-    columns = replace(columns, **dict.fromkeys(absent))
-    created = found.get(columns.created_at or "")
-    if created is None or created.type != _TIMES:
-        # A time without a zone is no point in time; PostgreSQL's default fills it in.
-        columns = replace(columns, created_at=None)
+    columns = fitting(columns, list(found.values()))
     domain = found.get(columns.domain_id or "")
     apart = domain is not None and domain.primary_key
     if domain is not None and options.domain_id is not None:

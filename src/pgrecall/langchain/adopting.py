@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from langchain_core.vectorstores import VectorStore
 
 from pgrecall import portal
+from pgrecall.chunk_keys import ChunkKeys
 from pgrecall.collection.adopting import COPYING, adopt, copy_found
 from pgrecall.errors import ConfigError
-from pgrecall.langchain.documents import ChunkKeys
-from pgrecall.langchain.langchain_postgres import TheirCollection, find
+from pgrecall.moving.langchain_postgres import TheirCollection, find
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -124,10 +123,10 @@ class AdoptingMethods(VectorStore):
 
     def _as_chunk(self, record: Record) -> Record:
         """Return *record* with the document, and the place in it, that a text with its metadata is given here."""
-        columns, keys, metadata = self._collection.config.columns, self._keys, record.metadata
+        columns = self._collection.config.columns
         if columns.document_id is None or columns.chunk_index is None:
             return record
-        return replace(record, document_id=keys.document_of(metadata), chunk_index=keys.index_of(metadata))
+        return self._keys.filled(record)
 
     def _closing(self, client: AsyncClient | None) -> Self:
         """Close *client* with this store."""

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from uuid import UUID
 
 from langchain_core.documents import Document
 
+from pgrecall.chunk_keys import ChunkKeys
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError, RecordError
 from pgrecall.records import RecordBatch
@@ -22,58 +22,12 @@ if TYPE_CHECKING:
 
 _STREAM_BATCH: Final = 1_000
 _MAX_BATCH: Final = 100_000
-_MAX_INT4: Final = 2**31 - 1
-_MAX_CHARACTERS: Final = 500
 Metadatas = Sequence[dict[str, Any] | None]
 Ids = Sequence[str | None]
 T = TypeVar("T")
 V = TypeVar("V")
 # What these hold is in the metadata, so a table that is not ours need not have them.
 _OPTIONAL: Final = frozenset({"document_id", "chunk_index"})
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkKeys:
-    """Metadata keys that say which document a text is a chunk of, and which one.
-
-    They fill the columns that the engine knows documents by, so that neighbouring chunks are found, and
-    whole documents through LlamaIndex too.
-
-    Attributes:
-        document_id: The first of them that the metadata has counts.
-        chunk_index: The position in the document.
-    """
-
-    document_id: tuple[str, ...] = ("document_id", "source")
-    chunk_index: str = "chunk_index"
-
-    @classmethod
-    def of(cls, document_id: str | Sequence[str] | None, chunk_index: str | None) -> ChunkKeys:
-        """Return what the arguments of a constructor say; `None` leaves the defaults.
-
-        Raises:
-            ConfigError: One of them is no string.
-        """
-        made = cls()
-        documents = (document_id,) if isinstance(document_id, str) else tuple(document_id or made.document_id)
-        index = made.chunk_index if chunk_index is None else chunk_index
-        if not all(isinstance(key, str) for key in (*documents, index)):
-            msg = f"document_id_key and chunk_index_key must be metadata keys, not {document_id!r} and {chunk_index!r}"
-            raise ConfigError(msg)
-        return cls(documents, index)
-
-    def document_of(self, metadata: Mapping[str, Any] | None) -> str | None:
-        """Return the document's id, or `None` where the metadata names none that an index can hold."""
-        for key in self.document_id:
-            if metadata and key in metadata:
-                return _as_id(metadata[key])
-        return None
-
-    def index_of(self, metadata: Mapping[str, Any] | None) -> int | None:
-        """Return the position, or `None` where the metadata has none that is a whole number of 32 bits."""
-        value = metadata.get(self.chunk_index) if metadata else None
-        good = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_INT4
-        return value if good else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +106,6 @@ def document_parts(documents: Iterable[Document], ids: Ids | None, batch_size: i
                 raise RecordError(msg)
         part_ids = [document.id for document in part] if ids is None else ids[place]
         yield Part([document.page_content for document in part], [document.metadata for document in part], part_ids)
-
-
-def _as_id(value: object) -> str | None:
-    if isinstance(value, int | UUID) and not isinstance(value, bool):
-        value = str(value)
-    return value if isinstance(value, str) and 0 < len(value) <= _MAX_CHARACTERS and "\x00" not in value else None
 
 
 def embedded_part(

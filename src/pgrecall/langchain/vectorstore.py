@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
+from pgrecall.chunk_keys import ChunkKeys
 from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
 from pgrecall.errors import CollectionNotFound, ConfigError
 from pgrecall.langchain.adopting import AdoptingMethods
-from pgrecall.langchain.documents import ChunkKeys
 from pgrecall.langchain.listing import ListingMethods
 from pgrecall.langchain.retriever import PGRecallRetriever
 from pgrecall.langchain.searching import SimilarityMethods, VarietyMethods

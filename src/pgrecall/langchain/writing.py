@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from numpy.typing import NDArray
 
+    from pgrecall.chunk_keys import ChunkKeys
     from pgrecall.collection import Collection
     from pgrecall.filters import Filter
-    from pgrecall.langchain.documents import ChunkKeys
     from pgrecall.records import Embedding
 
 

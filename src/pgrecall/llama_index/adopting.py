@@ -11,14 +11,16 @@ from pgrecall import portal
 from pgrecall.collection.adopting import COPYING, adopt, copy_found
 from pgrecall.collection.copying import LastOfEach
 from pgrecall.collection.keywords import refuse_unknown
-from pgrecall.llama_index.llama_index_postgres import as_ours, find
-from pgrecall.llama_index.their_nodes import ROW_BY_ROW
+from pgrecall.llama_index.nodes import to_record
+from pgrecall.llama_index.their_nodes import from_their_metadata
+from pgrecall.moving.llama_index_postgres import NODE_ID, ROW_BY_ROW, find
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from pgrecall.collection import AsyncClient, AsyncCollection, Collection, CopyReport
     from pgrecall.collection.opening import ClientLike
+    from pgrecall.records import Record
 
 _OPTIONS: Final = ("search_kwargs", "restrict_to_node_ids", "reranker")
 
@@ -134,6 +136,14 @@ class AdoptingMethods(BasePydanticVectorStore):
             self._client,
             url=url,
             client=client,
-            convert=LastOfEach(as_ours),
+            convert=LastOfEach(_as_ours),
             **kwargs,
         )
+
+
+def _as_ours(record: Record) -> Record:
+    """Return a row of theirs, read by `ROW_BY_ROW`, as a record of ours."""
+    metadata = dict(record.metadata)
+    node_id = metadata.pop(NODE_ID, None)
+    node = from_their_metadata(metadata, node_id=node_id, text=record.content, embedding=None)
+    return to_record(node, record.embedding)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 
-from pgrecall.collection.adopting import THEIRS
 from pgrecall.errors import RecordError
+from pgrecall.moving.llama_index_postgres import CONTENT, IN_PLACE, NO_DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,24 +17,7 @@ if TYPE_CHECKING:
 
     from pgrecall.columns import Columns
 
-_CONTENT: Final = "_node_content"
 _DOCUMENT_KEYS: Final = ("document_id", "doc_id", "ref_doc_id")
-_NO_DOCUMENT: Final = "None"
-_ROW_KEY: Final = "id"
-NODE_ID: Final = "node_id"
-ROW_BY_ROW: Final = replace(THEIRS, id=_ROW_KEY, content="text", metadata="metadata_", metadata_columns=(NODE_ID,))
-"""The columns of their tables, for reading all rows in the order in which they were added."""
-IN_PLACE: Final = replace(
-    ROW_BY_ROW,
-    id=NODE_ID,
-    metadata_columns=(),
-    document_key="ref_doc_id",
-    no_document=_NO_DOCUMENT,
-    newest_by=_ROW_KEY,
-)
-"""The columns of their tables, for reading and writing: nodes are known by their ids."""
-NAMES: Final = (_ROW_KEY, NODE_ID, "text", "metadata_", "embedding")
-"""What their columns are called."""
 
 
 def is_theirs(columns: Columns) -> bool:
@@ -54,12 +36,12 @@ def to_their_metadata(position: int, node: BaseNode, document_id: str | None) ->
     except (TypeError, ValueError) as error:
         msg = f"node {position} (id {node.node_id!r}) cannot be written as JSON: {error}"
         raise RecordError(msg) from None
-    return metadata | dict.fromkeys(_DOCUMENT_KEYS, _NO_DOCUMENT if document_id is None else document_id)
+    return metadata | dict.fromkeys(_DOCUMENT_KEYS, NO_DOCUMENT if document_id is None else document_id)
 
 
 def has_their_node(metadata: Mapping[str, Any]) -> bool:
     """Whether a whole node is in this metadata."""
-    return isinstance(metadata.get(_CONTENT), str)
+    return isinstance(metadata.get(CONTENT), str)
 
 
 def from_their_metadata(
@@ -83,6 +65,6 @@ def _text_with(
     if node_id is not None:
         node.id_ = node_id
     document = metadata.get("ref_doc_id")
-    if isinstance(document, str) and document != _NO_DOCUMENT:
+    if isinstance(document, str) and document != NO_DOCUMENT:
         node.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=document)
     return node

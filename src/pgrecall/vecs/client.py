@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from pgrecall.collection import Client as Engine
-from pgrecall.collection.adopting import THEIRS
 from pgrecall.config import CollectionConfig, check_identifier
 from pgrecall.distance import Distance
+from pgrecall.moving.tables import VECS_COLUMNS, VECS_SCHEMA
 from pgrecall.vecs.collection import Collection
 from pgrecall.vecs.exc import ArgError, CollectionNotFound, MismatchedDimension, translated
 
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pgrecall.vecs.adapter import Adapter
-
-SCHEMA: Final = "vecs"
-_COLUMNS: Final = replace(THEIRS, embedding="vec", content=None)
 
 
 def create_client(connection_string: str | None = None) -> Client:
@@ -119,7 +115,7 @@ class Client:
     def list_collections(self) -> list[Collection]:
         """Return all collections, in the order of their names."""
         with translated():
-            names = self.engine.list_vector_tables(schema=SCHEMA)
+            names = self.engine.list_vector_tables(schema=VECS_SCHEMA)
         found = ((name, self._dimension(name)) for name in names)
         return [Collection(name, dimension, self) for name, dimension in found if dimension is not None]
 
@@ -128,13 +124,13 @@ class Client:
         if self._dimension(name) is None:
             return
         with translated():
-            self.engine.delete_collection(name, schema=SCHEMA, adopted=True)
+            self.engine.delete_collection(name, schema=VECS_SCHEMA, adopted=True)
 
     def _dimension(self, name: str) -> int | None:
         """Return the dimensions of a collection; `None` where no table of this name is one."""
         with translated():
             check_identifier(name, "collection name")
-            columns = {column.name: column for column in self.engine.describe_table(name, schema=SCHEMA)}
+            columns = {column.name: column for column in self.engine.describe_table(name, schema=VECS_SCHEMA)}
         if not {"id", "vec", "metadata"} <= columns.keys() or columns["vec"].type not in ("vector", "halfvec"):
             return None
         return columns["vec"].length
@@ -144,5 +140,10 @@ def configuration(name: str, dimension: int | None, distance: Distance = Distanc
     """Return a collection as the engine knows it, compared by *distance*."""
     with translated():
         return CollectionConfig(
-            name=name, schema=SCHEMA, dimensions=dimension, distance=distance, any_distance=True, columns=_COLUMNS
+            name=name,
+            schema=VECS_SCHEMA,
+            dimensions=dimension,
+            distance=distance,
+            any_distance=True,
+            columns=VECS_COLUMNS,
         )

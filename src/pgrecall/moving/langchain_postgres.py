@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from pgrecall.collection.adopting import THEIRS
-from pgrecall.columns import Columns
 from pgrecall.config import CollectionConfig
 from pgrecall.distance import Distance
 from pgrecall.errors import CollectionNotFound, ConfigError, SchemaError
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pgrecall.collection import AsyncClient, AsyncCollection
+    from pgrecall.columns import Columns
     from pgrecall.table import TableColumn
 
 Version = Literal["v1", "v2"]
@@ -93,6 +93,21 @@ async def find(client: AsyncClient, sought: TheirCollection) -> AsyncCollection:
     if len(domains) != 1:
         raise CollectionNotFound(_missing(sought, collections, len(domains)))
     return await client.get_collection(await _first_version(client, sought), domain=domains[0])
+
+
+async def collections(client: AsyncClient, schema: str = "public") -> list[str]:
+    """Return the names of all collections of `PGVector`, sorted.
+
+    Raises:
+        CollectionNotFound: There are none.
+    """
+    found: list[tuple[str, str]] = []
+    if await client.describe_table(_COLLECTIONS, schema=schema):
+        found = await client.domain_names(_COLLECTIONS, schema=schema, domain="uuid", name="name")
+    if not found:
+        msg = f"there is no collection of PGVector in {schema}.{_COLLECTIONS}"
+        raise CollectionNotFound(msg)
+    return [name for name, _ in found]
 
 
 async def _first_version(client: AsyncClient, sought: TheirCollection) -> CollectionConfig:
