@@ -19,7 +19,7 @@ from pgrecall.moving import exporting, migrating
 from pgrecall.moving.adopted import Place
 from pgrecall.moving.chroma import Chroma
 from pgrecall.moving.exporting import ExportReport
-from pgrecall.moving.files import RecordFile
+from pgrecall.moving.files import RecordFile, can_read
 from pgrecall.moving.langchain_postgres import TheirCollection
 from pgrecall.moving.migrating import MovedPart, MoveProgress, MoveReport
 from pgrecall.moving.plan import MoveOptions, MovePlan, PartPlan
@@ -60,6 +60,7 @@ __all__ = [
     "aexport_to",
     "amigrate",
     "aplan",
+    "can_read",
     "export_to",
     "migrate",
     "plan",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pgrecall.errors import ConfigError
 from pgrecall.moving.file_fields import FileFields
 from pgrecall.moving.lines import CSVFile, JSONLines
-from pgrecall.moving.parquet import ParquetFile
+from pgrecall.moving.parquet import ParquetFile, arrow
 from pgrecall.moving.source import FieldMap, Opened, Part, Source, first
 from pgrecall.scope import DEFAULT_DOMAIN
 
@@ -35,6 +35,17 @@ _PROBED: Final = 20
 _MOST_PIECES: Final = 100_000
 # Where a piece begins: byte of a file of lines, row of a Parquet file.
 Read = Callable[[int, int], Generator[Any]]
+
+
+def can_read(suffix: str) -> bool:
+    """Return whether files with this *suffix* can be read and written here: Parquet only where pyarrow is installed."""
+    if suffix.lower() != ".parquet":
+        return suffix.lower() in LINES
+    try:
+        arrow()
+    except ConfigError:
+        return False
+    return True
 
 
 @dataclass(slots=True)
