@@ -184,7 +184,7 @@ class WrittenCSV(Written):
 
     def _cells(self, rows: Iterable[Sequence[str]]) -> None:
         text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        csv.writer(text).writerows(rows)
         self._file.write(text.getvalue().encode())
 
 
