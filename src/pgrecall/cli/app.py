@@ -64,12 +64,16 @@ def _add_commands(app: typer.Typer) -> None:
     from pgrecall.cli.deleting import delete
     from pgrecall.cli.demo.command import demo
     from pgrecall.cli.doctoring import doctor
+    from pgrecall.cli.exporting import export
+    from pgrecall.cli.ingesting import ingest
     from pgrecall.cli.looking import get, stats
+    from pgrecall.cli.moving_in import import_, migrate
     from pgrecall.cli.searching import search
     from pgrecall.cli.upkeep import maintain, tune
 
-    for command in (demo, init, sql, doctor, stats, get, search, delete, tune, maintain):
+    for command in (demo, init, sql, doctor, stats, ingest, get, search, delete, tune, maintain, migrate, export):
         app.command()(command)
+    app.command("import")(import_)
     for name, about, commands in _groups():
         _add_group(app, name, about, commands)
 

@@ -37,12 +37,12 @@ def read_folder(folder: Path, limit: int | None = None) -> Corpus:
     skipped: list[str] = []
     passages: list[Passage] = []
     files = 0
-    for path in _files(root, skipped):
+    for path in text_files(root, skipped):
         name = path.relative_to(root).as_posix()
-        text = _read(path, name, skipped)
+        text = read_text(path, name, skipped)
         if text is not None:
             files += 1
-            passages += _passages(name, text)
+            passages += passages_of(name, text)
     if not passages:
         raise BadUsage(_nothing_in(folder, files, skipped))
     place = blake2b(os.fsencode(root), digest_size=3).hexdigest()
@@ -59,7 +59,14 @@ def read_folder(folder: Path, limit: int | None = None) -> Corpus:
     )
 
 
-def _files(root: Path, skipped: list[str]) -> Iterator[Path]:
+def text_files(root: Path, skipped: list[str]) -> Iterator[Path]:
+    """Return the files of text below *root*, in an order that stays the same; what cannot be read is noted.
+
+    Args:
+        root: The folder.
+        skipped: Where folders that cannot be read are noted, with the reason.
+    """
+
     def report(error: OSError) -> None:
         skipped.append(f"{error.filename}: {error.strerror}")
 
@@ -70,7 +77,8 @@ def _files(root: Path, skipped: list[str]) -> Iterator[Path]:
                 yield Path(directory, name)
 
 
-def _read(path: Path, name: str, skipped: list[str]) -> str | None:
+def read_text(path: Path, name: str, skipped: list[str]) -> str | None:
+    """Return the text of a file; `None` where it is none, which is noted in *skipped* under its *name*."""
     try:
         text = path.read_text("utf-8-sig")
         name.encode()
@@ -85,7 +93,8 @@ def _read(path: Path, name: str, skipped: list[str]) -> str | None:
     return None
 
 
-def _passages(name: str, text: str) -> Iterator[Passage]:
+def passages_of(name: str, text: str) -> Iterator[Passage]:
+    """Return the text of the file *name* in pieces, each headed by what it is about."""
     suffix = Path(name).suffix.lower()
     for index, chunk in enumerate(split(text, suffix)):
         title = chunk.title or Path(name).name
