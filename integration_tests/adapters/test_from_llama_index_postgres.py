@@ -22,7 +22,7 @@ from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 
-from pgrecall import Client
+from pgrecall import Client, moving
 from pgrecall.errors import CollectionNotFound, ConfigError, RecordError, SchemaError
 from pgrecall.llama_index import PGRecallIngestionStore, PGRecallVectorStore
 from pgrecall.testing.llama_index import VectorStoreTests
@@ -329,6 +329,29 @@ async def test_copy_must_be_told_where_to_read_from_unless_the_connections_are_i
         assert (await ours.acopy_from_llama_index_postgres("theirs", url=url)).unchanged == 4
         with pytest.raises(ConfigError, match="unknown keyword 'dimensions'"):
             ours.copy_from_llama_index_postgres("theirs", client=client, dimensions=3)
+
+
+def test_nodes_that_were_moved_are_those_that_a_copy_makes(made, database, url):
+    newest = node("a", [0.5, 0.5], "doc1", text="newest", chunk_index=3)
+    insert(database, [*KINDS, newest])
+    database.execute(
+        "INSERT INTO data_theirs (node_id, text, embedding, metadata_) VALUES "
+        """('w', 'whole in none', '[1,2]', '{"k": 1, "ref_doc_id": "doc9"}'), ('x', 'x', '[2,1]', '{"_node_content": "no"}')"""
+    )
+    with Client(url) as client, PGRecallVectorStore("moved", client=client) as moved:
+        report = moving.migrate(moving.LlamaIndexPostgres(name="theirs"), client, "moved")
+        assert (report.ok, report.verification.superseded) == (True, 1)
+        assert [(one.id, one.chunks) for one in moved.list_ref_docs().documents] == [
+            ("doc1", 2),
+            ("doc2", 1),
+            ("doc9", 1),
+        ]
+        assert moved.collection.get(["a"])[0].chunk_index == 3
+        with PGRecallVectorStore("copied", url=url) as copied:
+            copied.copy_from_llama_index_postgres("theirs")
+            expected = plain(copied.get_nodes())
+        assert plain(moved.get_nodes()) == expected
+    assert len(expected) == 10
 
 
 def test_nodes_go_back_the_same_way(store, url, database):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from datetime import date, time
 from decimal import Decimal
@@ -15,7 +14,8 @@ import orjson
 # Times by `isoformat`: orjson 3.11 writes 10 ms as "00:00:00.10000", and refuses time zones there.
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME
 # orjson reads whole numbers above 64 bits, and long fractions, as floats; the standard library does not.
-_LONG_NUMBER: Final = re.compile(rb"\d{19}")
+_LONG_NUMBER: Final = b"0" * 19
+_DIGITS_ALIKE: Final = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
 _INT64: Final = 2**63
 _MAX_DEPTH: Final = 100
 
@@ -54,7 +54,8 @@ def dumps(value: Any) -> bytes:
 def loads(data: bytes | memoryview | str) -> Any:
     """Return the value of JSON text; integers of any size stay exact."""
     raw = data.encode() if isinstance(data, str) else data
-    if _LONG_NUMBER.search(raw):
+    # Several times as fast as a regular expression, which takes longer than orjson itself on many numbers.
+    if _LONG_NUMBER in bytes(raw).translate(_DIGITS_ALIKE):
         return json.loads(bytes(raw))
     return orjson.loads(raw)
 
