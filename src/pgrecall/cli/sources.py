@@ -162,7 +162,10 @@ def _chroma(options: SourceOptions) -> Source:
 
 
 def _parquet(options: SourceOptions) -> Source:
-    return RecordFile(path=Path(str(options.path)), fields=options.mapped)
+    path = Path(str(options.path))
+    if path.suffix.lower() != ".parquet":
+        raise BadUsage(f"--path {path} does not end in .parquet; pgrecall import reads other files too")
+    return RecordFile(path=path, fields=options.mapped)
 
 
 _IN_DATABASE: Final = frozenset({"name", "from_url", "from_schema"})

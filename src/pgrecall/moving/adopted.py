@@ -40,6 +40,10 @@ class AdoptedRows:
     collection: AsyncCollection
     filter: Mapping[str, Any] | None = None
 
+    async def count(self) -> int:
+        """Return how many there are."""
+        return await self.collection.count(self.filter)
+
     async def items(self, start: int) -> AsyncGenerator[Record]:
         """Return the records from the *start*-th on."""
         passed, after = 0, None
@@ -111,7 +115,8 @@ class Table:
     Attributes:
         client: Where it is.
         handle: A handle on it.
-        parts: Its parts, not counted yet: what they are called, the domain that they go to, and their rows.
+        parts: Its parts: what they are called, the domain that they go to, their rows, and how many those are;
+            `None` where they are still to be counted.
         derived: What else of ours is filled, by what.
         convert: Makes a record of one that was read; see `Opened`.
         notes: See `Opened`.
@@ -119,7 +124,7 @@ class Table:
 
     client: AsyncClient
     handle: AsyncCollection
-    parts: Sequence[tuple[str, str, AdoptedRows]]
+    parts: Sequence[tuple[str, str, AdoptedRows, int | None]]
     convert: Callable[[Any], Record]
     derived: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
@@ -134,8 +139,8 @@ async def open_table(table: Table, title: str) -> Opened:
     config = table.handle.config
     columns = await table.client.describe_table(config.name, schema=config.schema)
     parts = [
-        Part(theirs=theirs, domain=domain, count=await rows.collection.count(rows.filter), rows=rows)
-        for theirs, domain, rows in table.parts
+        Part(theirs=theirs, domain=domain, count=await rows.count() if count is None else count, rows=rows)
+        for theirs, domain, rows, count in table.parts
     ]
     embedding = next(column for column in columns if column.name == config.columns.embedding)
     if embedding.type not in _VECTORS:

@@ -168,6 +168,8 @@ class _Move:
         self._began = time.monotonic()
         self._client = client
         self._pairs = list(zip(opened.parts, plan.parts, strict=True))
+        # Of several parts it is noted which are done with, as a run that has finished would begin anew.
+        self._noting = len(self._pairs) > 1
         self._target = client.collection(plan.collection)
         self._done = 0
 
@@ -177,7 +179,7 @@ class _Move:
         for part, goes in self._pairs:
             moved.append(await self._move(part, goes))
             self._done += part.count
-        for part, goes in self._pairs:
+        for part, goes in self._pairs if self._noting else ():
             await self._finished(goes).delete([self._opened.run(part)])
         if self._options.index is not None and await self._target.exists():
             await self._target.create_index(
@@ -198,10 +200,10 @@ class _Move:
         """Move one part, unless an earlier attempt has, which did not come to the end of all of them."""
         finished = self._finished(goes)
         name = self._opened.run(part)
-        (noted,) = await finished.get([name])
+        (noted,) = await finished.get([name]) if self._noting else [None]
         if noted is None:
             report = await self._ingest(part, goes, name)
-            if len(self._pairs) > 1:
+            if self._noting:
                 await finished.set({name: jsonb.dumps([asdict(failure) for failure in report.failed])})
         else:
             failed = [IngestFailure(**failure) for failure in jsonb.loads(noted)]

@@ -33,6 +33,7 @@ VECS_COLUMNS: Final = replace(THEIRS, embedding="vec", content=None)
 DATAKNOBS_COLUMNS: Final = ("content", "domain_id", "document_id", "chunk_index", "created_at", "metadata")
 """What a table of dataknobs may lack, if it is not asked for under another name."""
 _TIMES: Final = "timestamp with time zone"
+_Counted = tuple[str, str, AdoptedRows, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ class LangchainPostgres(Source):
             table = Table(
                 client=there,
                 handle=found[0][1],
-                parts=[(str(one.scope), name, AdoptedRows(one)) for name, one in found],
+                parts=[(str(one.scope), name, AdoptedRows(one), None) for name, one in found],
                 convert=self._record,
                 derived=_derived(self.keys),
             )
@@ -108,7 +109,7 @@ class LlamaIndexPostgres(Source):
             table = Table(
                 client=there,
                 handle=handle,
-                parts=[(self.name, DEFAULT_DOMAIN, AdoptedRows(handle))],
+                parts=[(self.name, DEFAULT_DOMAIN, AdoptedRows(handle), None)],
                 convert=llama_index_postgres.record_of,
                 derived={
                     "id": "",
@@ -154,7 +155,7 @@ class Vecs(Source):
             table = Table(
                 client=there,
                 handle=handle,
-                parts=[(self.name, DEFAULT_DOMAIN, AdoptedRows(handle))],
+                parts=[(self.name, DEFAULT_DOMAIN, AdoptedRows(handle), None)],
                 convert=self._record,
                 derived=derived,
             )
@@ -215,21 +216,25 @@ class Dataknobs(Source):
     def _config(self, columns: Columns) -> CollectionConfig:
         return CollectionConfig(name=self.name, schema=self.schema, columns=columns, setup="validate")
 
-    async def _parts(self, client: AsyncClient, handle: AsyncCollection) -> list[tuple[str, str, AdoptedRows]]:
+    async def _parts(self, client: AsyncClient, handle: AsyncCollection) -> list[_Counted]:
         """Return the rows of each domain, and those without one."""
         columns = handle.config.columns
         if columns.domain_id is None:
-            return [(self.name, DEFAULT_DOMAIN, AdoptedRows(handle))]
+            return [(self.name, DEFAULT_DOMAIN, AdoptedRows(handle), None)]
         counted = (await handle.all_domains().stats()).domains
         wanted: Iterable[str | None] = counted if self.domains is None else self.domains
-        parts = [(f"domain {one}", one, AdoptedRows(handle.domain(one))) for one in wanted if one is not None]
+        parts: list[_Counted] = [
+            (f"domain {one}", one, AdoptedRows(handle.domain(one)), counted.get(one, 0))
+            for one in wanted
+            if one is not None
+        ]
         if self.domains is None or None in self.domains:
             # A row whose domain is NULL is in no domain here: it is found by the lack of that key.
             rest = replace(columns, domain_id=None, metadata_columns=(columns.domain_id,))
             without = {columns.domain_id: {"$exists": False}}
             rows = AdoptedRows(client.collection(self._config(rest)), without)
-            if await rows.collection.count(without):
-                parts.append(("no domain", DEFAULT_DOMAIN, rows))
+            if count := await rows.count():
+                parts.append(("no domain", DEFAULT_DOMAIN, rows, count))
         return parts
 
 
