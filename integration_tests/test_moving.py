@@ -335,6 +335,30 @@ async def test_source_that_has_changed_is_read_from_its_beginning(database, clie
     assert report.ok
 
 
+@pytest.mark.parametrize("loss", ["collection", "domain", "table"])
+async def test_part_whose_rows_are_gone_is_moved_once_more(loss, database, client):
+    source = langchain_v1(database)
+
+    def kill(progress):
+        if progress.done >= 24:
+            raise KeyError("killed")
+
+    with pytest.raises(KeyError):
+        await moving.amigrate(source, client, "docs", options=MoveOptions(write_batch=2), progress=kill)
+    if loss == "collection":
+        await client.delete_collection("docs")
+    else:
+        database.execute("DELETE FROM docs WHERE domain_id = 'one'" if loss == "domain" else "DROP TABLE docs")
+    async with AsyncClient(database.url) as later:
+        report = await moving.amigrate(source, later, "docs")
+        if loss == "table":  # behind our back, so that the second run goes on: that is found, and mended by the next
+            assert set(report.verification.differing.values()) == {"missing"}
+            report = await moving.amigrate(source, later, "docs")
+        assert report.ok
+        assert report.parts[0].report.written == (0 if loss == "table" else 20)
+        assert (await later.collection("docs").all_domains().stats()).domains == {"one": 20, "two": 10}
+
+
 async def test_collection_that_is_there_keeps_what_it_is(database, client):
     source = vecs(database)
     config = CollectionConfig(name="docs", dimensions=3, vector_type=VectorType.HALFVEC, distance=Distance.L2)

@@ -25,7 +25,7 @@ def export(
     filter: FilterOption = None,
     embeddings: Annotated[bool, typer.Option(help="Write the embeddings too.")] = True,
 ) -> None:
-    """Write records to a file, which import reads back just as they were.
+    """Write records to a file, which import reads.
 
     The file has its name only once it is whole; one that was there is replaced then.
     """

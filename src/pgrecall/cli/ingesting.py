@@ -91,9 +91,9 @@ def ingest(
     ] = True,
     batches: Batches,
 ) -> None:
-    """Embed texts and store them: of folders, cut to chunks, or of files with a record a row.
+    """Embed the texts of folders and files, and store them.
 
-    What is stored just so already is neither embedded nor written. Records that bring their embedding are written as
+    Files of text are cut to chunks; of files of records each row is a text. What is stored just so already is neither embedded nor written. Records that bring their embedding are written as
     they are. The collection is made where it is missing. The exit code is 1 where records were set aside.
     """
     if opened.all_domains:

@@ -87,9 +87,9 @@ def migrate(
     where: SourceOptions,
     moving: Moving,
 ) -> None:
-    """Move the records of another store in, embeddings and ids as they are, and check that they are there.
+    """Move in from another store, and check it.
 
-    The store is only read. langchain-postgres is PGVector, langchain-postgres-v1 a table of PGVectorStore. A run that
+    Ids and embeddings stay as they are, and every record is looked up at the end. The store is only read. langchain-postgres is PGVector, langchain-postgres-v1 a table of PGVectorStore. A run that
     was interrupted goes on where it was; run again later, only what differs is written. The collection is made where
     it is missing. The exit code is 1 where something is not stored as it was read.
     """
@@ -113,9 +113,9 @@ def import_(
     ] = None,
     moving: Moving,
 ) -> None:
-    """Read records with their embeddings from a file, as export writes it, and check that they are there.
+    """Read records from a file, and check them.
 
-    Files of others are understood too; fields that no record has become metadata. A run that was interrupted goes on
+    What export has written comes back just as it was. Files of others are understood too; fields that no record has become metadata. A run that was interrupted goes on
     where it was. The exit code is 1 where something is not stored as it was read.
     """
     _run(opened, RecordFile(path=file, fields={} if mapping is None else json_object(mapping, "--map")), moving)

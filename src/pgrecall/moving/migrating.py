@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgrecall import jsonb
@@ -15,7 +15,7 @@ from pgrecall.moving.plan import MoveOptions, MovePlan, planned
 from pgrecall.moving.verifying import Verification, Verifier
 
 if TYPE_CHECKING:
-    from pgrecall.collection import AsyncClient, AsyncKeyValues
+    from pgrecall.collection import AsyncClient, AsyncCollection, AsyncKeyValues
     from pgrecall.config import CollectionConfig
     from pgrecall.distance import VectorType
     from pgrecall.moving.plan import PartPlan
@@ -198,28 +198,44 @@ class _Move:
 
     async def _move(self, part: Part, goes: PartPlan) -> MovedPart:
         """Move one part, unless an earlier attempt has, which did not come to the end of all of them."""
-        finished = self._finished(goes)
-        name = self._opened.run(part)
-        (noted,) = await finished.get([name]) if self._noting else [None]
-        if noted is None:
-            report = await self._ingest(part, goes, name)
+        name, target = self._opened.run(part), self._target.domain(goes.domain)
+        failed = await self._noted(goes, name, target) if self._noting else None
+        if failed is None:
+            report = await self._ingest(part, target, name)
             if self._noting:
-                await finished.set({name: jsonb.dumps([asdict(failure) for failure in report.failed])})
+                await self._note(goes, name, target, report)
         else:
-            failed = [IngestFailure(**failure) for failure in jsonb.loads(noted)]
             report = IngestReport(
                 read=0,
                 written=0,
                 inserted=0,
                 unchanged=0,
-                failed=tuple(failed),
+                failed=failed,
                 resumed_at=part.count,
                 embedding_calls=0,
                 seconds=0.0,
             )
         return MovedPart(theirs=part.theirs, domain=goes.domain, count=part.count, report=report)
 
-    async def _ingest(self, part: Part, goes: PartPlan, run: str) -> IngestReport:
+    async def _noted(self, goes: PartPlan, name: str, target: AsyncCollection) -> tuple[IngestFailure, ...] | None:
+        """Return what was set aside of a part that is done with; `None` where it is not, or its rows are gone since."""
+        (noted,) = await self._finished(goes).get([name])
+        if noted is None:
+            return None
+        found = jsonb.loads(noted)
+        if await target.count() < found["rows"]:
+            return None
+        return tuple(IngestFailure(**failure) for failure in found["failed"])
+
+    async def _note(self, goes: PartPlan, name: str, target: AsyncCollection, report: IngestReport) -> None:
+        failed = [
+            {"position": one.position, "id": one.id and jsonb.storable(one.id), "reason": jsonb.storable(one.reason)}
+            for one in report.failed
+        ]
+        value = jsonb.dumps({"rows": await target.count(), "failed": failed})
+        await self._finished(goes).set({name: value})
+
+    async def _ingest(self, part: Part, target: AsyncCollection, run: str) -> IngestReport:
         options = IngestOptions(
             write_batch=self._options.write_batch,
             max_failures=self._options.max_failures,
@@ -227,7 +243,7 @@ class _Move:
             convert=self._opened.convert,
             total=part.count,
         )
-        return await self._target.domain(goes.domain).ingest(
+        return await target.ingest(
             part.rows.items,
             run=run,
             options=options,
