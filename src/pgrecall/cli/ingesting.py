@@ -93,8 +93,9 @@ def ingest(
 ) -> None:
     """Embed the texts of folders and files, and store them.
 
-    Files of text are cut to chunks; of files of records each row is a text. What is stored just so already is neither embedded nor written. Records that bring their embedding are written as
-    they are. The collection is made where it is missing. The exit code is 1 where records were set aside.
+    Files of text are cut to chunks; of files of records each row is a text. What is stored just so already is
+    neither embedded nor written. Records that bring their embedding are written as they are. The collection is made
+    where it is missing. The exit code is 1 where records were set aside.
     """
     if opened.all_domains:
         raise BadUsage("--all-domains: say --domain, or leave it out where the files name the domains")

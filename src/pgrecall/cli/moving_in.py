@@ -89,9 +89,10 @@ def migrate(
 ) -> None:
     """Move in from another store, and check it.
 
-    Ids and embeddings stay as they are, and every record is looked up at the end. The store is only read. langchain-postgres is PGVector, langchain-postgres-v1 a table of PGVectorStore. A run that
-    was interrupted goes on where it was; run again later, only what differs is written. The collection is made where
-    it is missing. The exit code is 1 where something is not stored as it was read.
+    Ids and embeddings stay as they are, and every record is looked up at the end. The store is only read.
+    langchain-postgres is PGVector, langchain-postgres-v1 a table of PGVectorStore. A run that was interrupted goes
+    on where it was; run again later, only what differs is written. The collection is made where it is missing. The
+    exit code is 1 where something is not stored as it was read.
     """
     _run(opened, where.source(kind), moving)
 
@@ -115,8 +116,9 @@ def import_(
 ) -> None:
     """Read records from a file, and check them.
 
-    What export has written comes back just as it was. Files of others are understood too; fields that no record has become metadata. A run that was interrupted goes on
-    where it was. The exit code is 1 where something is not stored as it was read.
+    What export has written comes back just as it was. Files of others are understood too; fields that no record has
+    become metadata. A run that was interrupted goes on where it was. The exit code is 1 where something is not
+    stored as it was read.
     """
     _run(opened, RecordFile(path=file, fields={} if mapping is None else json_object(mapping, "--map")), moving)
 
