@@ -45,6 +45,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(ProgressLike|RecordLists|Records|datetime)"),
     (r"py:.*", r"(Example|Identity|LegScores|Rankings|Scorer|SparseEmbedding|WordExtra)"),
     (r"py:.*", r"(EmbedLike|(Ingest|Reembed)ProgressLike|RetryableLike)"),
+    (r"py:.*", r"(AbstractAsyncContextManager|AbstractSet|AsyncGenerator|MoveProgressLike|Version|(pathlib\.)?Path)"),
     (r"py:.*", r"(BaseModel|BaseNode|Document|Embeddings|Generation|MetadataFilters|RelevanceFunction|Scored)"),
     (r"py:.*", r"(llama_index\..*|langchain_core\..*)"),
     (r"py:.*", r"(bool|bytes|dict|float|frozenset|int|list|memoryview|object|str|tuple|type|None|optional)"),

@@ -89,7 +89,7 @@ def test_any_record_is_read_back_as_it_was(suffix, blocking_client, tmp_path):
         )
         there = await everything(docs)
         written = await moving.aexport_to(docs.all_domains(), path)
-        assert (written.written, written.bytes) == (len(there), path.stat().st_size)
+        assert (written.written, written.size) == (len(there), path.stat().st_size)
         again = CollectionConfig(name="again", sparse_dimensions=100)
         report = await moving.amigrate(RecordFile(path=path), client, again)
         assert report.ok, report

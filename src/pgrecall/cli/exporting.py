@@ -36,4 +36,4 @@ def export(
     if opened.output.json:
         opened.output.document({"report": report})
     else:
-        opened.output.text(f"{report.written:,} records to {report.path}, {size(report.bytes)}, {report.seconds:.1f} s")
+        opened.output.text(f"{report.written:,} records to {report.path}, {size(report.size)}, {report.seconds:.1f} s")

@@ -5,7 +5,8 @@ Rooms: `source` (what can be moved in from) with `tables`, `adopted`, `langchain
 `verifying` (moving in); `exporting` (moving out).
 
 A source is a value that says where, and opens nothing yet: `LangchainPostgres`, `LlamaIndexPostgres`, `Vecs`,
-`Dataknobs`, `Chroma` or `RecordFile`. No package of theirs is needed, but for Chroma's own and pyarrow for Parquet.
+`Dataknobs`, `Chroma` or `RecordFile`; another is a subclass of `Source`. No package of theirs is needed, but for Chroma's
+own and pyarrow for Parquet.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pgrecall.moving.files import RecordFile, can_read
 from pgrecall.moving.langchain_postgres import TheirCollection
 from pgrecall.moving.migrating import MovedPart, MoveProgress, MoveReport
 from pgrecall.moving.plan import MoveOptions, MovePlan, PartPlan
-from pgrecall.moving.source import FieldMap, Source
+from pgrecall.moving.source import FieldMap, Opened, Part, Rows, Source
 from pgrecall.moving.tables import Dataknobs, LangchainPostgres, LlamaIndexPostgres, Vecs
 from pgrecall.moving.verifying import Verification
 
@@ -50,9 +51,12 @@ __all__ = [
     "MoveProgress",
     "MoveReport",
     "MovedPart",
+    "Opened",
+    "Part",
     "PartPlan",
     "Place",
     "RecordFile",
+    "Rows",
     "Source",
     "TheirCollection",
     "Vecs",

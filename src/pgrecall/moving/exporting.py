@@ -38,17 +38,17 @@ class ExportReport:
     Attributes:
         path: The file.
         written: Records that are in it.
-        bytes: Its size.
+        size: Its size in bytes.
         seconds: How long it took.
     """
 
     path: str
     written: int
-    bytes: int
+    size: int
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.written} records to {self.path}, {self.bytes} bytes, {self.seconds:.1f} s"
+        return f"{self.written} records to {self.path}, {self.size} bytes, {self.seconds:.1f} s"
 
 
 async def export(
@@ -100,7 +100,7 @@ async def export(
             partial.unlink(missing_ok=True)
             raise
         tell("done")
-    return ExportReport(path=str(target), written=written, bytes=size, seconds=time.monotonic() - began)
+    return ExportReport(path=str(target), written=written, size=size, seconds=time.monotonic() - began)
 
 
 def _opened(path: Path) -> Any:
