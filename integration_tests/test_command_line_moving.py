@@ -183,10 +183,3 @@ def test_ingest_embeds_files_of_records_and_goes_on_where_it_ended(url, tmp_path
     assert sum(source["report"]["unchanged"] for source in fresh) == 40
     bare = document(url, "ingest", "docs", path, "--map", '{"id": "key"}', code=1)["sources"]
     assert "no embedding" in bare[0]["report"]["failed"][0]["reason"]
-
-
-def test_help_of_each_lists_its_options():
-    for name in ("migrate", "import", "export", "ingest"):
-        result = CliRunner().invoke(app.build(), [name, "--help"])
-        assert result.exit_code == 0
-        assert "COLLECTION" in result.stdout

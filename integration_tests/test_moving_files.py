@@ -78,7 +78,7 @@ def test_any_record_is_read_back_as_it_was(suffix, blocking_client, tmp_path):
     path = tmp_path / f"odd{suffix}"
 
     @given(st.lists(records, min_size=1, max_size=40))
-    @settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     def round_trips(batch):
         portal.call(check(batch))
 
@@ -99,20 +99,20 @@ def test_any_record_is_read_back_as_it_was(suffix, blocking_client, tmp_path):
     round_trips()
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("vector_type", ["halfvec", "bit"])
-async def test_embeddings_of_other_types_come_back(suffix, vector_type, client, tmp_path):
+async def test_embeddings_of_other_types_come_back(vector_type, client, tmp_path):
     config = CollectionConfig(name="given", dimensions=8, vector_type=VectorType(vector_type))
     docs = await client.create_collection(config)
     rng = np.random.default_rng(1)
     drawn = rng.integers(0, 2, (20, 8)) if vector_type == "bit" else rng.normal(size=(20, 8))
     await docs.upsert([Record(id=f"{n}", embedding=row) for n, row in enumerate(drawn)])
-    path = tmp_path / f"typed{suffix}"
-    await moving.aexport_to(docs, path)
-    again = CollectionConfig(name="again", vector_type=VectorType(vector_type))
-    report = await moving.amigrate(RecordFile(path=path), client, again)
-    assert (report.ok, report.verification.sampled) == (True, 20)
-    assert await everything(docs) == await everything(client.collection(again))
+    for suffix in filter(moving.can_read, [".jsonl", ".csv", ".parquet"]):
+        path = tmp_path / f"typed{suffix}"
+        await moving.aexport_to(docs, path)
+        again = CollectionConfig(name=f"again{suffix}", vector_type=VectorType(vector_type))
+        report = await moving.amigrate(RecordFile(path=path), client, again)
+        assert (report.ok, report.verification.sampled) == (True, 20)
+        assert await everything(docs) == await everything(client.collection(again))
 
 
 async def filled(client, count=60, domains=("default",)):

@@ -5,8 +5,8 @@ Rooms: `source` (what can be moved in from) with `tables`, `adopted`, `langchain
 `verifying` (moving in); `exporting` (moving out).
 
 A source is a value that says where, and opens nothing yet: `LangchainPostgres`, `LlamaIndexPostgres`, `Vecs`,
-`Dataknobs`, `Chroma` or `RecordFile`; another is a subclass of `Source`. No package of theirs is needed, but for Chroma's
-own and pyarrow for Parquet.
+`Dataknobs`, `Chroma` or `RecordFile`; another is a subclass of `Source`. No package of theirs is needed, but for
+Chroma's own and pyarrow for Parquet.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _PASSED_OVER: Final = 10_000
 _WHOLE: Final[Any] = ("embedding", "envelope", "sparse_embedding")
 _WITHOUT: Final[Any] = ("envelope", "sparse_embedding")
 _PROBED: Final = 20
-_VECTORS: Final = ("vector", "halfvec", "bit")
+VECTORS: Final = ("vector", "halfvec", "bit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +143,8 @@ async def open_table(table: Table, title: str) -> Opened:
         for theirs, domain, rows, count in table.parts
     ]
     embedding = next(column for column in columns if column.name == config.columns.embedding)
-    if embedding.type not in _VECTORS:
-        msg = f"{config.schema}.{config.name}.{embedding.name} is of type {embedding.type}, not one of {_VECTORS}"
+    if embedding.type not in VECTORS:
+        msg = f"{config.schema}.{config.name}.{embedding.name} is of type {embedding.type}, not one of {VECTORS}"
         raise SchemaError(msg)
     return Opened(
         title=f"{title} ({config.schema}.{config.name})",

@@ -17,7 +17,6 @@ from pgrecall.moving.verifying import Verification, Verifier
 if TYPE_CHECKING:
     from pgrecall.collection import AsyncClient, AsyncCollection, AsyncKeyValues
     from pgrecall.config import CollectionConfig
-    from pgrecall.distance import VectorType
     from pgrecall.moving.plan import PartPlan
     from pgrecall.moving.source import Opened, Part, Source
 
@@ -257,7 +256,7 @@ class _Move:
 
     async def _verify(self, moved: list[MovedPart]) -> Verification:
         sum_of_all = Verification()
-        vector_type = await self._vector_type()
+        vector_type = self._plan.collection.new_vector_type
         for part, done in zip(self._opened.parts, moved, strict=True):
             share = round(self._options.sample * part.count / max(1, self._opened.count)) or min(1, part.count)
             verifier = Verifier(
@@ -271,12 +270,6 @@ class _Move:
             found = await verifier.verify(done.report, lambda count, read=read: self._tell("verifying", read + count))
             sum_of_all = sum_of_all.plus(found)
         return sum_of_all
-
-    async def _vector_type(self) -> VectorType:
-        config = self._plan.collection
-        if config.vector_type is not None or not await self._target.exists():
-            return config.new_vector_type
-        return (await self._target.stats()).vector_type
 
     def _tell(self, phase: str, done: int, share: float | None = None) -> None:
         if self._told is not None:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.config import HNSW, CollectionConfig, IVFFlat, check_range
+from pgrecall.config import HNSW, CollectionConfig, IVFFlat, check_range, model_column
+from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError, DimensionMismatch
+from pgrecall.moving.adopted import VECTORS
 from pgrecall.moving.source import FieldMap, Opened, Part, first
 from pgrecall.scope import Scope
 
@@ -168,7 +170,7 @@ async def _target(
     config = CollectionConfig(name=collection) if isinstance(collection, str) else collection
     found = {column.name: column for column in await client.describe_table(config.name, schema=config.schema)}
     if found:
-        column = found.get(config.columns.embedding)
+        column = found.get(config.columns.embedding if config.model is None else model_column(config.model))
         length = config.dimensions if column is None else column.length
         if None not in (length, opened.dimensions) and length != opened.dimensions:
             msg = (
@@ -176,7 +178,8 @@ async def _target(
                 f"{opened.dimensions}"
             )
             raise DimensionMismatch(msg)
-        return replace(config, dimensions=length), True
+        kind = None if column is None or column.type not in VECTORS else VectorType.parse(column.type)
+        return replace(config, dimensions=length, vector_type=config.vector_type or kind), True
     inferred: dict[str, Any] = {}
     for name in ("dimensions", "distance", "vector_type"):
         if getattr(config, name) is None:
