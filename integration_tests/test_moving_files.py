@@ -153,6 +153,15 @@ async def test_import_goes_on_where_it_was_killed(suffix, client, tmp_path):
     assert (await client.collection("again").all_domains().stats()).domains == {"a": 20, "b": 20, "c": 20}
 
 
+async def test_field_that_only_a_late_line_has_is_what_it_is_called(client, tmp_path):
+    docs = await filled(client, count=150)
+    late = Record(id="late", embedding=[1, 2], document_id="d", metadata=TYPED, envelope={"e": 1}, domain_id="z")
+    await docs.all_domains().upsert([late])
+    await moving.aexport_to(docs.all_domains(), tmp_path / "late.jsonl")
+    assert (await moving.amigrate(RecordFile(path=tmp_path / "late.jsonl"), client, "again")).ok
+    assert await everything(client.collection("again")) == await everything(docs)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 async def test_export_takes_what_it_is_asked_for(suffix, client, tmp_path):
     docs = await filled(client, domains=("default", "other"))

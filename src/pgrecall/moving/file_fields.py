@@ -76,8 +76,9 @@ class FileFields:
         taken = dict(given)
         for name in FIELDS:
             usual = [one for one in (name, *_USUAL.get(name, ())) if one in there and one not in taken.values()]
-            if name not in taken and usual:
-                taken[name] = usual[0]
+            # Lines need not all have the same fields: one of ours may come later than where was looked.
+            if name not in taken and (usual or name not in taken.values()):
+                taken[name] = usual[0] if usual else name
         return cls(taken)
 
     def ours(self, theirs: str) -> str:

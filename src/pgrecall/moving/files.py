@@ -32,6 +32,7 @@ LINES: Final[Mapping[str, type[JSONLines | CSVFile]]] = {
 SUFFIXES: Final = (*LINES, ".parquet")
 _TAKEN: Final = 500
 _PROBED: Final = 20
+_PARTS_PROBED: Final = 5
 _MOST_PIECES: Final = 100_000
 # Where a piece begins: byte of a file of lines, row of a Parquet file.
 Read = Callable[[int, int], Generator[Any]]
@@ -122,7 +123,7 @@ class RecordFile(Source):
         """Return it as a source that is open; see `opened`."""
         path = Path(self.path)
         opened = await asyncio.to_thread(self._looked_through, path)
-        head = [record for part in opened.parts for record in await _readable(opened, part)]
+        head = [record for part in opened.parts[:_PARTS_PROBED] for record in await _readable(opened, part)]
         lengths = [len(record.embedding) for record in head if record.embedding is not None]
         sparse = any(record.sparse_embedding for record in head)
         notes = () if lengths else ("there are no embeddings in the first rows",)
