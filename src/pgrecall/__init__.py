@@ -17,7 +17,7 @@ from pgrecall.findings import Finding, Verdict
 from pgrecall.fusion import Convex, Fusion, ReciprocalRank, Union
 from pgrecall.hybrid import HybridOptions, KeywordOptions
 from pgrecall.keyword_plan import KeywordPlan
-from pgrecall.layout import HashPartitions
+from pgrecall.layout import HashPartitions, ListPartitions
 from pgrecall.plan import Access, Plan
 from pgrecall.planner.recommend import IndexRecommendation, recommend_index
 from pgrecall.pooling import PoolConfig, RetryConfig
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         IngestOptions,
         IngestProgress,
         IngestReport,
+        IsolationProgress,
+        IsolationReport,
         KeyValues,
         Ledger,
         MaintenanceReport,
@@ -101,10 +103,13 @@ __all__ = [
     "IngestOptions",
     "IngestProgress",
     "IngestReport",
+    "IsolationProgress",
+    "IsolationReport",
     "KeyValues",
     "KeywordOptions",
     "KeywordPlan",
     "Ledger",
+    "ListPartitions",
     "MaintenanceReport",
     "Match",
     "PGRecallError",
@@ -166,6 +171,8 @@ _ENGINE = frozenset(
         "IngestOptions",
         "IngestProgress",
         "IngestReport",
+        "IsolationProgress",
+        "IsolationReport",
         "KeyValues",
         "Ledger",
         "MaintenanceReport",

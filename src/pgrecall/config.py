@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pgrecall.columns import Columns, check_identifier
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
-from pgrecall.layout import HashPartitions
+from pgrecall.layout import HashPartitions, Layout, ListPartitions
 from pgrecall.plan import Access
 from pgrecall.promoted import parse_fields
 from pgrecall.text_search import TextSearch
@@ -154,8 +154,8 @@ class CollectionConfig:
         model: The model whose embeddings are searched and written, where the collection has those of several, as
             `AsyncCollection.reembed` makes them. `None` for those that the collection was made with.
         setup: ``"create"`` makes what is missing; ``"validate"`` only checks, and never changes anything.
-        layout: `HashPartitions` makes a table with partitions by domain; `None` takes what the table has, and
-            makes one without.
+        layout: `HashPartitions` or `ListPartitions` makes a table with partitions by domain; `None` takes what the
+            table has, and makes one without.
         row_level_security: Whether PostgreSQL itself keeps domains apart: a table that is made gets policies,
             and one that exists must have them (`AsyncCollection.secure` adds them). They bind every role but
             superusers and those with BYPASSRLS; see `AsyncCollection.grant` for the role to work as.
@@ -176,7 +176,7 @@ class CollectionConfig:
     min_rows_for_index: int = 10_000
     model: str | None = None
     setup: Literal["create", "validate"] = "create"
-    layout: HashPartitions | None = None
+    layout: Layout | None = None
     row_level_security: bool = False
 
     def __post_init__(self) -> None:
@@ -219,8 +219,9 @@ class CollectionConfig:
     def _check_layout(self) -> None:
         if self.layout is None:
             return
-        if not isinstance(self.layout, HashPartitions):  # pyright: ignore[reportUnnecessaryIsInstance] - of callers
-            msg = f"layout must be HashPartitions(count=…) or None, not {self.layout!r}"
+        kinds = HashPartitions | ListPartitions
+        if not isinstance(self.layout, kinds):  # pyright: ignore[reportUnnecessaryIsInstance] - of callers
+            msg = f"layout must be HashPartitions(count=…), ListPartitions() or None, not {self.layout!r}"
             raise ConfigError(msg)
         if self.columns.domain_id is None:
             msg = "partitions are by domain, for which columns maps no column"

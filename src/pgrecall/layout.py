@@ -27,3 +27,17 @@ class HashPartitions:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or not 2 <= self.count <= MAX_PARTITIONS:  # noqa: PLR2004 - one partition is none
             msg = f"count must be a whole number from 2 to {MAX_PARTITIONS}, not {self.count!r}"
             raise ConfigError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPartitions:
+    """A partition for each domain that is given one, and one more for the rows of all other domains.
+
+    A search inside a domain that has its own reads that partition and its own vector index only.
+    `AsyncCollection.create_domain` makes the partition of a new domain, `AsyncCollection.isolate_domain` moves one
+    into its own that has grown big among the others. There can be 1,000 of them.
+    """
+
+
+Layout = HashPartitions | ListPartitions
+"""How a table can be laid out in partitions by domain."""

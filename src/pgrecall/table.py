@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pgrecall.columns import Columns
     from pgrecall.distance import Distance
     from pgrecall.filters import Equals, Field
-    from pgrecall.layout import HashPartitions
+    from pgrecall.layout import Layout
     from pgrecall.promoted import PromotedField
     from pgrecall.scope import Scope
 
@@ -217,7 +217,7 @@ class Table:
     pages: int = 0
     all_visible: float = 0.0
     partitioned: bool = False
-    layout: HashPartitions | None = None
+    layout: Layout | None = None
     tuned: tuple[tuple[str, int], ...] = ()
     domain_type: str = "text"
     metadata_type: str = "jsonb"

@@ -18,6 +18,7 @@ from pgrecall.collection.blocking_inspecting import Inspection
 from pgrecall.collection.blocking_loading import Loading
 from pgrecall.collection.blocking_models import Models
 from pgrecall.collection.blocking_namespaces import KeyValues, Ledger
+from pgrecall.collection.blocking_partitioning import Partitioning
 from pgrecall.collection.blocking_tenancy import Tenancy
 from pgrecall.collection.blocking_wording import Wording
 from pgrecall.collection.client import AsyncClient
@@ -144,7 +145,7 @@ class Client(Inspection):
         portal.call(self.asynchronous.delete_collection(name, schema=schema, adopted=adopted))
 
 
-class Collection(Wording, Exploration, Documents, Amending, Loading, Models, Tenancy, Administration):
+class Collection(Wording, Exploration, Documents, Amending, Loading, Models, Tenancy, Partitioning, Administration):
     """`AsyncCollection` for blocking callers."""
 
     def __init__(self, collection: AsyncCollection) -> None:

@@ -18,7 +18,7 @@ from pgrecall.columns import check_identifier
 from pgrecall.config import CollectionConfig
 from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, PermissionDenied
 from pgrecall.pooling import PoolConfig
-from pgrecall.postgres import Database, LentSource, Pools, catalog, resolve
+from pgrecall.postgres import Database, LentSource, Pools, catalog, partitions, resolve
 from pgrecall.promoted import CONTENT
 from pgrecall.scope import DEFAULT_DOMAIN, Scope
 from pgrecall.sql import ddl, models, promoted
@@ -228,7 +228,13 @@ class AsyncClient(Inspection, Aliases):
         async def work(session: Session) -> None:
             triggers = (promoted.TRIGGER, models.TRIGGER)
             functions = [await catalog.trigger_function(session, schema, name, trigger) for trigger in triggers]
+            functions += await partitions.checking_functions(session, schema, name)
+            moves = await partitions.moves(session, schema, name)
             await session.execute(ddl.drop_table(schema, name))
+            for move in moves:
+                # Their triggers went with the table.
+                await session.execute(ddl.drop_table(move.schema, move.name))
+                await session.execute(promoted.drop_function(move.schema, move.function))
             for function in functions:
                 if function is not None:
                     await session.execute(promoted.drop_function(schema, function))

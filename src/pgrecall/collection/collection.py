@@ -15,6 +15,7 @@ from pgrecall.collection.handle import Knowledge
 from pgrecall.collection.ledger import companion, ledger_of
 from pgrecall.collection.loading import Loading
 from pgrecall.collection.models import Models
+from pgrecall.collection.partitioning import Partitioning
 from pgrecall.collection.retrieval import Retrieval, checked_extras
 from pgrecall.collection.stats import CollectionStats, stats
 from pgrecall.collection.tenancy import Tenancy
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, SparseEmbedding, UpsertResult
 
 
-class AsyncCollection(Retrieval, Wording, Exploration, Documents, Amending, Loading, Models, Tenancy, Administration):
+class AsyncCollection(
+    Retrieval, Wording, Exploration, Documents, Amending, Loading, Models, Tenancy, Partitioning, Administration
+):
     """Records in one table, seen in one domain; made by `AsyncClient`.
 
     A collection that nothing has been written to yet is empty: reading answers accordingly, and the

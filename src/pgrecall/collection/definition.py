@@ -14,7 +14,7 @@ from pgrecall.sql.compose import Identifier, Statement
 from pgrecall.sql.dialect import Dialect
 from pgrecall.sql.key_values import KEY_VALUES
 from pgrecall.sql.ledger import LEDGER
-from pgrecall.sql.partitions import create_partitions
+from pgrecall.sql.partitions import create_partitions, new_names
 from pgrecall.sql.quantized import quantization
 from pgrecall.sql.runs import RUNS
 from pgrecall.table import SparseColumn, Table, TextColumn
@@ -81,10 +81,21 @@ def new_table(config: CollectionConfig, dimensions: int, vector_schema: str) -> 
 
 
 def new_partitions(config: CollectionConfig) -> list[Statement]:
-    """Return the statements that make the partitions of a new table, where it is to have such."""
-    if config.layout is None:
-        return []
-    return create_partitions(config, config.layout, uuid.uuid4().hex[:16], ddl.STORAGE)
+    """Return the statements that make the partitions of a new table, where it is to have such.
+
+    Whoever names a partition directly is not bound by the policies of the table, so each has them too.
+    """
+    token = new_token()
+    found = create_partitions(config, token, ddl.STORAGE)
+    if config.row_level_security:
+        for name in new_names(config, token):
+            found += security.policies(Identifier(config.schema, name), str(config.columns.domain_id))
+    return found
+
+
+def new_token() -> str:
+    """Return what makes a name one that nothing else has."""
+    return uuid.uuid4().hex[:16]
 
 
 def new_columns(
@@ -130,7 +141,7 @@ def field_notes(table: Table, fields: Sequence[PromotedField], *, code: bool) ->
 
 def trigger_function() -> str:
     """Return a name for a trigger's function that no other table's has: a table can be renamed."""
-    return f"pgrecall_derive_{uuid.uuid4().hex[:16]}"
+    return f"pgrecall_derive_{new_token()}"
 
 
 def table_policies(table: Table, owner: str | None = None) -> list[Statement]:

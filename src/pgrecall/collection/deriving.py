@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import asyncpg
 
@@ -13,12 +13,13 @@ from pgrecall.sql import promoted
 from pgrecall.sql.compose import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pgrecall.postgres import Session
     from pgrecall.promoted import PromotedField
     from pgrecall.table import Table, TextColumn
 
+T = TypeVar("T")
 # Columns and triggers are added under a lock that everybody else waits behind, so it is not waited for long.
 _SHORT_LOCK: Final = "SET LOCAL lock_timeout = '500ms'"
 _ATTEMPTS: Final = 60
@@ -32,22 +33,40 @@ async def alter_quickly(session: Session, table: Table, statements: Sequence[Sta
     Raises:
         PermissionDenied: The role does not own the table.
     """
+
+    async def change() -> None:
+        for statement in statements:
+            await session.execute(statement)
+
+    await change_quickly(session, table, change)
+
+
+async def change_quickly(
+    session: Session, table: Table, change: Callable[[], Awaitable[T]], *, attempts: int = _ATTEMPTS
+) -> T:
+    """Return what *change* returns, run in a transaction that gives up its locks rather than wait for more.
+
+    It is begun anew, *attempts* times at most, whenever a lock could not be had within half a second.
+
+    Raises:
+        LockNotAvailableError: It could never be had.
+        PermissionDenied: The role does not own the table.
+    """
     from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-    async def work() -> None:
+    async def work() -> T:
         async with session.transaction():
             await session.execute(Statement(_SHORT_LOCK))
-            for statement in statements:
-                await session.execute(statement)
+            return await change()
 
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(asyncpg.LockNotAvailableError),
-        stop=stop_after_attempt(_ATTEMPTS),
+        stop=stop_after_attempt(attempts),
         wait=wait_random_exponential(multiplier=0.1, max=2.0),
         reraise=True,
     )
     try:
-        await retrying(work)
+        return await retrying(work)
     except asyncpg.InsufficientPrivilegeError as error:
         msg = f"role {session.server.user!r} may not change {table.qualified_name}: only its owner may"
         raise PermissionDenied(msg) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pgrecall.planner import ALWAYS_EXACT, exact_limit
 from pgrecall.postgres import statistics
+from pgrecall.postgres.partitions import rows_held
 from pgrecall.scope import Scope
 from pgrecall.sql import dml
 from pgrecall.sql.fields import is_covered, is_indexed
@@ -37,7 +38,7 @@ class Counts:
     """How many rows a search is about.
 
     Attributes:
-        rows: Estimated rows of the table.
+        rows: Estimated rows of the table, or of the partitions that the domains in scope are in.
         matches: Estimated rows that pass scope and filter.
         filtered: Whether a filter, or a scope that keeps only a part of the rows, is in force.
     """
@@ -61,7 +62,7 @@ async def counts(
         dimensions: Length of what is compared.
     """
     filtered = selection.filter is not None
-    matches = rows = await estimate_rows(handle, session, selection)
+    matches = rows = await _searched_rows(handle, session, selection)
     limit = exact_limit(k, rows, options, dimensions)
     if not selection.scope.is_everything and selection.table.columns.domain_id is not None:
         matches = await estimate(handle, session, replace(selection, filter=None), limit)
@@ -74,6 +75,25 @@ async def counts(
 async def estimate_rows(handle: Handle, session: Session, selection: Selection) -> int:
     """Return about how many rows the whole table has."""
     return await estimate(handle, session, replace(selection, scope=Scope.everything(), filter=None), 0)
+
+
+async def _searched_rows(handle: Handle, session: Session, selection: Selection) -> int:
+    """Return about how many rows are in what a search reads: the table, or the partitions of the domains in scope."""
+    if selection.table.layout is None or selection.scope.is_everything:
+        return await estimate_rows(handle, session, selection)
+    known = handle.knowledge.held
+    now = time.monotonic()
+    if (cached := known.get(selection.scope)) is not None and now - cached[1] < _SECONDS:
+        return cached[0]
+    oids = [row[0] for row in await session.fetch(dml.partitions_of(selection))]
+    held = await rows_held(session, oids) if oids else 0
+    if held is None:
+        # Never counted: their part of the whole cannot be told either.
+        return await estimate_rows(handle, session, selection)
+    if len(known) >= _MAX_KNOWN:
+        known.clear()
+    known[selection.scope] = (held, now)
+    return held
 
 
 async def estimate(handle: Handle, session: Session, selection: Selection, limit: int) -> int:
@@ -137,12 +157,13 @@ async def _expected(session: Session, selection: Selection) -> int:
 
 async def _sampled(handle: Handle, session: Session, selection: Selection) -> tuple[int, int]:
     """Return how many rows pass by a sample, and how many at the least: two standard deviations fewer."""
-    rows = await estimate_rows(handle, session, selection)
+    rows = await _searched_rows(handle, session, selection)
     pages = selection.table.pages
     share = max(_SAMPLE_ROWS / max(rows, 1), _SAMPLE_PAGES / pages if pages else 0.0)
     percent = min(100.0, 100.0 * share)
     passing, seen = (await session.fetch(dml.count_sample(selection, percent)))[0]
-    if selection.table.secured and not selection.scope.is_everything:
+    of_scope = selection.table.secured or selection.table.layout is not None
+    if of_scope and not selection.scope.is_everything:
         # What is seen of the sample is the scope's own part of it.
         rows = await estimate(handle, session, replace(selection, filter=None), ALWAYS_EXACT)
     if percent >= 100.0:  # noqa: PLR2004 - per cent

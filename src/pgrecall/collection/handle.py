@@ -42,6 +42,7 @@ class Knowledge:
         table: Its description, or `None` where it did not exist when it was looked for.
         read_at: When that was.
         estimates: Scope and filter to the rows that pass, and when that was estimated.
+        held: Scope to the rows of the partitions that its domains are in, and when that was estimated.
         searches: Plans and statements of searches that came before, by all that they depend on.
         experience: What those searches took.
         corpora: What searches by words know about all texts, and when that was read; under row-level security
@@ -55,6 +56,7 @@ class Knowledge:
     estimates: dict[tuple[Scope, Filter | None], tuple[int, float]] = field(
         default_factory=dict["tuple[Scope, Filter | None]", "tuple[int, float]"]
     )
+    held: dict[Scope, tuple[int, float]] = field(default_factory=dict["Scope", "tuple[int, float]"])
     searches: dict[Hashable, tuple[Plan, Search]] = field(default_factory=dict["Hashable", "tuple[Plan, Search]"])
     experience: Experience = field(default_factory=Experience)
     corpora: dict[Scope | None, tuple[Corpus, float]] = field(
@@ -73,6 +75,7 @@ class Knowledge:
     def forget_estimates(self) -> None:
         """Have rows counted and searches planned again: what there is has changed."""
         self.estimates.clear()
+        self.held.clear()
         self.searches.clear()
 
 

@@ -89,13 +89,19 @@ async def _partitions(
 ) -> AsyncGenerator[tuple[Table, list[VectorIndex]]]:
     """Give each partition, with its vector indexes that are no part of an index of the whole table."""
     for schema, name in await catalog.partitions(session, table):
-        # Settings are noted with the whole table only.
-        whole = {"layout": None, "text_search": None, "row_level_security": False}
-        own = replace(config, schema=schema, name=name, distance=table.distance, **whole)
-        part = await catalog.read_table(session, own)
+        part = await read_part(session, config, table, schema, name)
         if part is not None:
             attached = await catalog.attached_indexes(session, part)
             yield part, [old for old in part.serving_indexes if old.condition is None and old.name not in attached]
+
+
+async def read_part(session: Session, config: CollectionConfig, whole: Table, schema: str, name: str) -> Table | None:
+    """Return a partition of a table, or a table that is to be one, as a table by itself."""
+    # Settings are noted with the whole table only.
+    settings = {"layout": None, "text_search": None, "row_level_security": False}
+    return await catalog.read_table(
+        session, replace(config, schema=schema, name=name, distance=whole.distance, **settings)
+    )
 
 
 async def _drop(session: Session, part: Table, indexes: list[VectorIndex]) -> None:

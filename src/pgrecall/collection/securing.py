@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pgrecall.collection.definition import SIDE_TABLES, Rights, rights, side_policies, table_policies
 from pgrecall.errors import CollectionNotFound, PermissionDenied, SchemaError
-from pgrecall.postgres import catalog
+from pgrecall.postgres import catalog, partitions
 from pgrecall.sql import ddl, security, side_tables
 from pgrecall.sql.compose import Identifier
 
@@ -51,6 +51,7 @@ async def secure(handle: Handle) -> None:
             name = Identifier(table.schema, table.name)
             for statement in [*security.drop_policies(name), *table_policies(table, table.owner)]:
                 await session.execute(statement)
+        await _secure_partitions(session, table)
         await secure_side_tables(session, table.schema)
 
     async def existing(session: Session) -> Table:
@@ -62,6 +63,16 @@ async def secure(handle: Handle) -> None:
 
     await handle.database.transaction(work)
     handle.knowledge.forget()
+
+
+async def _secure_partitions(session: Session, table: Table) -> None:
+    """Put each partition by itself under the same policies: those of the table bind only who names the table."""
+    domain, kind = str(table.columns.domain_id), table.domain_type
+    for part in await partitions.partitions(session, table):
+        if part.plain and not part.policed:
+            made = security.policies(part.identifier, domain, domain_type=kind, owner=table.owner)
+            for statement in [*security.drop_policies(part.identifier), *made]:
+                await session.execute(statement)
 
 
 async def grant(handle: Handle, wanted: Rights) -> None:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Final
 from pgrecall.collection import securing
 from pgrecall.collection.changes import clear
 from pgrecall.collection.definition import Rights
+from pgrecall.collection.domain_partitions import create_domain, drop_domain, drop_empty, has_own, isolated
 from pgrecall.collection.ingest import check_writable
+from pgrecall.collection.isolating import forget_move
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError, SchemaError
+from pgrecall.layout import ListPartitions
 from pgrecall.rows.values import content
 from pgrecall.scope import DEFAULT_DOMAIN, Scope
 from pgrecall.sql import tenancy as sql
+from pgrecall.sql.dml import count_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,12 +42,14 @@ class DomainInfo:
         rows: How many rows.
         bytes: About how much room they take in the table, indexes and dead rows left out.
         newest: When the newest of them was first written; `None` where the table does not say.
+        isolated: Whether it has a partition of its own.
     """
 
     name: str
     rows: int
     bytes: int
     newest: datetime | None
+    isolated: bool = False
 
 
 class Tenancy:
@@ -93,7 +99,8 @@ class Tenancy:
         """Copy all rows of this handle's domain into another one of the table, in one statement; return how many.
 
         Ids, embeddings and the time of creation stay; columns that are not mapped get their defaults. Ledgers
-        and key-value storages, which are beside the collections, are not copied.
+        and key-value storages, which are beside the collections, are not copied. The copy has a partition of its
+        own where `create_domain` has made it before.
 
         Args:
             to: The new domain.
@@ -107,7 +114,8 @@ class Tenancy:
     async def rename_domain(self, to: str) -> int:
         """Give the rows of this handle's domain to another one, in one statement; return how many there were.
 
-        Handles on the old name find nothing afterwards. Ledgers and key-value storages keep the old name.
+        Handles on the old name find nothing afterwards. Ledgers and key-value storages keep the old name. A domain
+        with a partition of its own gets another one, if the role owns the table, and the old one is dropped.
 
         Args:
             to: The new name.
@@ -121,11 +129,14 @@ class Tenancy:
     async def delete_domain(self) -> int:
         """Delete all rows of this handle's domain, in one statement, and return how many there were.
 
+        A partition of its own is emptied at once, however many rows it has, and dropped. Only the owner of the
+        table can do that: for other roles, and on a connection that was lent, the rows are deleted one by one, and
+        the partition stays.
+
         Raises:
             ConfigError: The handle is not one of one domain.
         """
-        _one(self._handle, "delete_domain")
-        return await clear(self._handle)
+        return await delete_domain(self._handle)
 
     async def secure(self) -> None:
         """Put the table under row-level security: from now on PostgreSQL itself keeps the domains apart.
@@ -192,8 +203,12 @@ async def describe_domains(handle: Handle) -> list[DomainInfo]:
         if table is None:
             return []
         rows = await session.fetch(sql.describe_domains(handle.selection(session, table)))
+        own = await isolated(session, table)
         return [
-            DomainInfo(name=row[0] or DEFAULT_DOMAIN, rows=row[1], bytes=int(row[2]), newest=row[3]) for row in rows
+            DomainInfo(
+                name=row[0] or DEFAULT_DOMAIN, rows=row[1], bytes=int(row[2]), newest=row[3], isolated=row[0] in own
+            )
+            for row in rows
         ]
 
     return await handle.run(work)
@@ -217,7 +232,50 @@ async def copy_domain(handle: Handle, to: str) -> int:
 
 async def rename_domain(handle: Handle, to: str) -> int:
     """See `Tenancy.rename_domain`."""
-    return await _move(handle, to, "rename_domain", lambda selection: sql.rename_domain(selection, to))
+
+    def statement(selection: Selection) -> Statement:
+        return sql.rename_domain(selection, to)
+
+    own = _one(handle, "rename_domain")
+    table = await _splittable(handle)
+    if table is None or own == to or not await has_own(handle, table, own):
+        return await _move(handle, to, "rename_domain", statement)
+    # Where it has rows already, nothing is moved there.
+    if not await _has_rows(handle, to):
+        await create_domain(handle, to)
+    moved = await _move(handle, to, "rename_domain", statement)
+    await drop_empty(handle, table, own)
+    return moved
+
+
+async def delete_domain(handle: Handle) -> int:
+    """See `Tenancy.delete_domain`."""
+    own = _one(handle, "delete_domain")
+    table = await _splittable(handle)
+    if table is None:
+        return await clear(handle)
+    deleted = await drop_domain(handle, table, own)
+    if deleted is None:
+        deleted = await clear(handle)
+        await forget_move(handle, table, own)
+    return deleted
+
+
+async def _has_rows(handle: Handle, domain: str) -> bool:
+    target = replace(handle, scope=Scope.of(domain))
+
+    async def work(session: Session) -> bool:
+        table = await target.table(session)
+        return table is not None and await session.fetch_value(count_up_to(target.selection(session, table), 1)) > 0
+
+    return await target.run(work)
+
+
+async def _splittable(handle: Handle) -> Table | None:
+    """Return the table, if this handle can make and drop partitions of its domains."""
+    table = await handle.run(handle.table)
+    able = table is not None and isinstance(table.layout, ListPartitions) and table.owned and not handle.database.lent
+    return table if able else None
 
 
 async def _move(handle: Handle, to: str, verb: str, statement: sql.OfSelection) -> int:

@@ -31,6 +31,7 @@ SELECT jsonb_build_object(
   'visible', c.relallvisible,
   'partitioned', c.relkind = 'p' OR c.relhassubclass,
   'partitions', (SELECT jsonb_build_object('strategy', p.partstrat, 'column', a.attname, 'keys', p.partnatts,
+      'others', p.partdefid <> 0,
       'count', (SELECT count(*) FROM pg_inherits h WHERE h.inhparent = c.oid))
     FROM pg_partitioned_table p LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
     WHERE p.partrelid = c.oid),

@@ -11,7 +11,7 @@ from pgrecall.config import CODE_COLUMN, ORIGINAL_MODEL, CollectionConfig
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import DimensionMismatch, SchemaError
 from pgrecall.filters import Key
-from pgrecall.layout import MAX_PARTITIONS, HashPartitions
+from pgrecall.layout import MAX_PARTITIONS, HashPartitions, Layout, ListPartitions
 from pgrecall.postgres import model_notes
 from pgrecall.postgres.lexemes import text_column
 from pgrecall.postgres.printed import QUANTIZED, condition_of, unquoted
@@ -116,13 +116,16 @@ class Description:
             **security,
         )
 
-    def _layout(self, domain: str | None) -> HashPartitions | None:
+    def _layout(self, domain: str | None) -> Layout | None:
         """Return the partitions by domain, as the catalog has them; they must be those that are asked for."""
         facts, asked = self._facts["partitions"], self._config.layout
-        made = None
-        if facts is not None and (facts["strategy"], facts["keys"], facts["column"]) == ("h", 1, domain):
+        made: Layout | None = None
+        if facts is not None and (facts["keys"], facts["column"]) == (1, domain):
             # Of theirs there may be one partition, or thousands.
-            made = HashPartitions(count=facts["count"]) if 2 <= facts["count"] <= MAX_PARTITIONS else None  # noqa: PLR2004
+            if facts["strategy"] == "h" and 2 <= facts["count"] <= MAX_PARTITIONS:  # noqa: PLR2004
+                made = HashPartitions(count=facts["count"])
+            elif facts["strategy"] == "l" and facts["others"]:
+                made = ListPartitions()
         if asked is not None and asked != made:
             msg = (
                 f"layout={asked} was asked for, but {self._config.schema}.{self._config.name} has "

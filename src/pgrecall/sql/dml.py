@@ -183,12 +183,35 @@ def matching(selection: Selection) -> Statement:
     return selection.compile(query.format(table=_name(selection.table), where=where(parts)))
 
 
+def partitions_of(selection: Selection) -> Statement:
+    """Return the statement that finds the partitions that have rows of the domains in scope: their OIDs.
+
+    By the index: a row of a domain is where all of its rows are.
+    """
+    table = selection.table
+    name = domain_column(table)
+    query = SQL(
+        "SELECT DISTINCT place.oid FROM unnest({domains}) AS wanted(domain) CROSS JOIN LATERAL "
+        "(SELECT tableoid::oid AS oid FROM {table} WHERE {name} = wanted.domain LIMIT 1) AS place"
+    )
+    domains = domain_values(table, selection.scope.domains or ())
+    return selection.compile(query.format(domains=domains, table=_name(table), name=name))
+
+
 def count_sample(selection: Selection, percent: float) -> Statement:
-    """Return the statement that counts, in a random part of the table's pages, rows that are selected, and all."""
-    parts = conditions(selection)
-    query = SQL("SELECT count(*) FILTER ({where}), count(*) FROM {table} TABLESAMPLE SYSTEM ({percent})")
+    """Return the statement that counts, in a random part of the table's pages, rows that are selected, and all.
+
+    Where there are partitions by domain, only those of the domains in scope are read, and all are those in scope.
+    """
+    table = selection.table
+    query = SQL("SELECT count(*) FILTER ({where}), count(*) FROM {table} TABLESAMPLE SYSTEM ({percent}) {read}")
     return selection.compile(
-        query.format(table=_name(selection.table), where=where(parts), percent=Param(percent, "real"))
+        query.format(
+            table=_name(table),
+            where=where(conditions(selection)),
+            percent=Param(percent, "real"),
+            read=where(in_scope(table, selection.scope, domain_column(table)) if table.layout is not None else []),
+        )
     )
 
 
