@@ -19,7 +19,7 @@ from pgrecall import (
     RecordChange,
     ReembedOptions,
 )
-from pgrecall.errors import ConfigError, ModelNotReady, PermissionDenied
+from pgrecall.errors import ConfigError, ModelNotReady, PermissionDenied, SchemaError
 
 NEAR = [1, 2, 10]
 
@@ -128,6 +128,12 @@ async def ids(answer, expected):
     found = await answer
     assert sorted(one.id for one in found) == expected
     return found
+
+
+async def unpartitioned(answer):
+    """See test_secured_partitions for tables that can do this."""
+    with pytest.raises(SchemaError, match="ListPartitions"):
+        await answer
 
 
 async def page(answer, expected):
@@ -253,6 +259,7 @@ CASES = {
     "copy_to": copy_to,
     "count": lambda w: equals(w.red.count({"n": 1}), 2),
     "count_domains": lambda w: equals(w.red.count_domains(), 1),
+    "create_domain": lambda w: unpartitioned(w.owned.create_domain("red")),
     "create_index": lambda w: w.owned.create_index(HNSW(m=4, ef_construction=16)),
     "current": lambda w: w.red.current(),
     "delete": deleted,
@@ -272,6 +279,7 @@ CASES = {
     "in_domains": in_domains,
     "indexes": lambda w: w.red.indexes(),
     "ingest": taken_in,
+    "isolate_domain": lambda w: unpartitioned(w.owned.isolate_domain("red")),
     "keep_models": embedded,
     "ledger": ledgers,
     "list": lambda w: page(w.red.list(filter={"n": 1}), 2),

@@ -12,7 +12,7 @@ from pgrecall.collection.definition import Rights, collection_sql
 from pgrecall.collection.documents import ReplaceResult, SourceDocument, SourceDocumentPage
 from pgrecall.collection.embedding_calls import RetryOptions
 from pgrecall.collection.ingestion import IngestOptions, IngestReport
-from pgrecall.collection.isolating import IsolationProgress, IsolationReport
+from pgrecall.collection.isolation_report import IsolationProgress, IsolationReport
 from pgrecall.collection.key_values import AsyncKeyValues
 from pgrecall.collection.ledger import AsyncLedger
 from pgrecall.collection.loading_progress import IngestProgress

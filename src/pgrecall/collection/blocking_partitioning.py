@@ -9,7 +9,7 @@ from pgrecall import portal
 if TYPE_CHECKING:
     from pgrecall.collection.blocking import Collection
     from pgrecall.collection.collection import AsyncCollection
-    from pgrecall.collection.isolating import IsolationProgressLike, IsolationReport
+    from pgrecall.collection.isolation_report import IsolationProgressLike, IsolationReport
 
 
 class Partitioning:

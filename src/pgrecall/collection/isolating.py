@@ -16,8 +16,7 @@ Either all of that happens or nothing: readers see each row once, before and aft
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pgrecall.collection.building import FOREVER, Builder, alone, configured, is_busy, remove_leftovers
@@ -26,8 +25,9 @@ from pgrecall.collection.deriving import change_quickly
 from pgrecall.collection.domain_partitions import attach, check_lists, find, lock, police
 from pgrecall.collection.indexing import current, like
 from pgrecall.collection.ingest import check_writable
+from pgrecall.collection.isolation_report import IsolationReport, Teller
 from pgrecall.collection.partition_indexes import is_same, read_part
-from pgrecall.collection.progress import ProgressFailed, listener
+from pgrecall.collection.progress import listener
 from pgrecall.collection.resources import Resources
 from pgrecall.config import HNSW
 from pgrecall.errors import ConfigError, DatabaseError, SchemaError
@@ -37,8 +37,8 @@ from pgrecall.sql import partitions as sql
 from pgrecall.sql.compose import Identifier
 
 if TYPE_CHECKING:
-    from pgrecall.build import IndexProgress
     from pgrecall.collection.handle import Handle
+    from pgrecall.collection.isolation_report import IsolationProgressLike
     from pgrecall.postgres import Session
     from pgrecall.postgres.partitions import Move, Partition
     from pgrecall.table import Table
@@ -47,84 +47,6 @@ if TYPE_CHECKING:
 _BATCH: Final = 1_000
 # Attempts to delete before the table is locked.
 _GENTLE: Final = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IsolationProgress:
-    """How far a domain has been moved into a partition of its own.
-
-    Attributes:
-        domain: Its name.
-        phase: ``copying``, ``indexing``, ``attaching``, and ``done`` at the end.
-        done: Rows that are copied.
-        total: How many there were at the beginning.
-        fraction: Share of this phase that is done, 0 to 1; `None` where that is not known.
-        seconds: Since it was begun.
-    """
-
-    domain: str
-    phase: str
-    done: int
-    total: int
-    fraction: float | None
-    seconds: float
-
-    @property
-    def title(self) -> str:
-        """What a progress bar calls it."""
-        return self.domain
-
-
-IsolationProgressLike = Callable[[IsolationProgress], object] | bool | None
-"""Who is told how far a domain has been moved: a function, a progress bar (`True`), or nobody."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IsolationReport:
-    """What moving a domain into a partition of its own took.
-
-    Attributes:
-        domain: Its name.
-        rows: Rows that were moved; 0 where it had a partition already.
-        seconds: How long it took.
-        locked: For how many seconds of them nobody could use the table.
-    """
-
-    domain: str
-    rows: int = 0
-    seconds: float = 0.0
-    locked: float = 0.0
-
-
-@dataclass(slots=True, kw_only=True)
-class _Teller:
-    """Tells a listener how far it has come."""
-
-    domain: str
-    told: Callable[[IsolationProgress], object] | None
-    began: float = field(default_factory=time.monotonic)
-    done: int = 0
-    total: int = 0
-
-    def tell(self, phase: str, fraction: float | None = None) -> None:
-        if self.told is None:
-            return
-        progress = IsolationProgress(
-            domain=self.domain,
-            phase=phase,
-            done=self.done,
-            total=self.total,
-            fraction=fraction,
-            seconds=time.monotonic() - self.began,
-        )
-        try:
-            self.told(progress)
-        except Exception as error:
-            raise ProgressFailed(error) from error
-
-    def hear(self, index: IndexProgress) -> None:
-        """Pass on how far the build of an index has come."""
-        self.tell("indexing", index.fraction)
 
 
 async def isolate_domain(handle: Handle, domain: str, on_progress: IsolationProgressLike) -> IsolationReport:
@@ -141,7 +63,7 @@ async def isolate_domain(handle: Handle, domain: str, on_progress: IsolationProg
             raise ConfigError(msg)
         check_writable(made, session.server)
         with listener(on_progress) as told:
-            teller = _Teller(domain=domain, told=told)
+            teller = Teller(domain=domain, told=told)
             async with alone(session, made):
                 table = await current(handle, session)
                 if set(table.key) != {table.columns.domain_id, table.columns.id}:
@@ -183,7 +105,7 @@ async def _abandon(session: Session, others: Partition, move: Move) -> None:
 class _Isolation:
     """One move, from its beginning or from where another one was interrupted."""
 
-    def __init__(self, handle: Handle, session: Session, table: Table, domain: str, teller: _Teller) -> None:
+    def __init__(self, handle: Handle, session: Session, table: Table, domain: str, teller: Teller) -> None:
         self._handle = handle
         self._session = session
         self._table = table

@@ -12,7 +12,7 @@ from pgrecall.scope import Scope
 if TYPE_CHECKING:
     from pgrecall.collection.collection import AsyncCollection
     from pgrecall.collection.handle import Handle
-    from pgrecall.collection.isolating import IsolationProgressLike, IsolationReport
+    from pgrecall.collection.isolation_report import IsolationProgressLike, IsolationReport
 
 
 class Partitioning:

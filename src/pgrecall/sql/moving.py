@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NOTE: Final = '{"pgrecall_move":'
 """What the argument of the triggers begins with, which names the domain and the table beside."""
 
+_ENTER: Final[LiteralString] = "PERFORM set_config('pgrecall.all_domains', 'on', true); "
+_LEAVE: Final[LiteralString] = "PERFORM set_config('pgrecall.all_domains', coalesce(entered, ''), true); "
 _EVENTS: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
     ("INSERT", "new.{domain} = {value}"),
     ("UPDATE", "(old.{domain} = {value} OR new.{domain} = {value})"),
@@ -73,14 +75,17 @@ def mirror(
         SQL("{o} <> {n}").format(o=Identifier("old", c), n=Identifier("new", c)) for c in table.key
     )
     value = Literal(table.stored_domain(domain))
+    # Policies bind the owner too, and whoever writes may be somebody whom they do not bind, who says no domain.
     body = SQL(
-        "BEGIN "
+        "DECLARE entered text := current_setting('pgrecall.all_domains', true); BEGIN {enter}"
         "IF TG_OP <> 'INSERT' THEN IF old.{domain} = {value} AND (TG_OP = 'DELETE' OR {moved}) THEN "
         "IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN {before} END IF; "
         "DELETE FROM {staging} WHERE {same}; END IF; END IF; "
         "IF TG_OP <> 'DELETE' THEN IF new.{domain} = {value} THEN {after} END IF; END IF; "
-        "RETURN NULL; END"
+        "{leave}RETURN NULL; END"
     ).format(
+        enter=SQL(_ENTER if table.policed else ""),
+        leave=SQL(_LEAVE if table.policed else ""),
         domain=_domain(table),
         value=value,
         moved=moved,
@@ -89,11 +94,10 @@ def mirror(
         before=written.format(**parts, values=_row("old", columns)),
         after=written.format(**parts, values=_row("new", columns)),
     )
-    policed = SQL(" SET pgrecall.all_domains = 'on'" if table.policed else "")
     made = SQL(
         "CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-        "SET search_path = pg_catalog, pg_temp{policed} AS {body}"
-    ).format(function=function, policed=policed, body=Literal(body.compile().text))
+        "SET search_path = pg_catalog, pg_temp AS {body}"
+    ).format(function=function, body=Literal(body.compile().text))
     note = Literal(json.dumps({"pgrecall_move": [table.stored_domain(domain), name]}, separators=(",", ":")))
     fired = SQL(
         "CREATE TRIGGER {trigger} AFTER {event} ON {others} FOR EACH ROW WHEN ({about} "
