@@ -81,8 +81,11 @@ async def _create(session: Session, table: Table, domain: str) -> bool:
     own, others, count = await find(session, table, domain)
     if own is not None:
         return False
-    if count >= MAX_PARTITIONS:
-        msg = f"{table.qualified_name} has {count} partitions, and with more every search would take longer to plan"
+    if count > MAX_PARTITIONS:
+        msg = (
+            f"{count - 1} domains of {table.qualified_name} have partitions of their own, and with more every search "
+            "over all domains would take longer to plan; leave small domains among the others"
+        )
         raise ConfigError(msg)
     await _require_none(session, table, others, domain)
     partition = Identifier(others.schema, f"{sql.PREFIX}{new_token()}")

@@ -71,6 +71,11 @@ class Teller:
     total: int = 0
 
     def tell(self, phase: str, fraction: float | None = None) -> None:
+        """Tell it.
+
+        Raises:
+            ProgressFailed: The listener raised an exception.
+        """
         if self.told is None:
             return
         progress = IsolationProgress(
