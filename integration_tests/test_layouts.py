@@ -165,7 +165,7 @@ def test_layouts_that_cannot_be_are_refused():
         with pytest.raises(ConfigError, match="count"):
             HashPartitions(count=count)
     for settings in (
-        {"fields": {"year": int}},
+        {"fields": {"$content": str}},
         {"index": IVFFlat()},
         {"columns": replace(CONFIG.columns, domain_id=None)},
     ):

@@ -171,3 +171,37 @@ def test_blocking_handles_make_and_move_domains_alike(url):
         report = docs.isolate_domain("guest", on_progress=told.append)
         assert (report.rows, told[-1].phase, told[-1].title) == (4, "done", "guest")
         assert docs.domain("guest").delete_domain() == 4
+
+
+@pytest.mark.parametrize("layout", [ListPartitions(), HashPartitions(count=2)], ids=["list", "hash"])
+async def test_promoted_fields_and_words_go_with_the_partitions(client, connection, layout):
+    fields = {"half": int, "colour": str}
+    config = replace(CONFIG, layout=layout, fields=fields, text_search="english")
+    docs, corpus = await client.create_collection(config), Corpus(rows=1_500, dimensions=8)
+    many, few = docs.domain("many"), docs.domain("few")
+    await many.upsert(corpus.batch())
+    if isinstance(layout, ListPartitions):
+        await docs.create_domain("few")
+        assert (await docs.isolate_domain("many")).rows == 1_500
+    await few.upsert(corpus.batch().slice(0, 60))
+    await docs.create_index(SMALL)
+    assert await connection.fetch(LOOSE) == []
+    await client.get_or_create_collection(config)
+    query = corpus.query()
+    ways = {Access.EXACT, Access.ITERATIVE, Access.COVERING}
+    for filter, keep in (
+        ({"half": 1}, lambda m: m["half"] == 1),
+        ({"colour": "red", "half": 0}, lambda m: (m["colour"], m["half"]) == ("red", 0)),
+        ({"colour": {"$nin": ["red", "blue"]}}, lambda m: m["colour"] not in ("red", "blue")),
+    ):
+        for access in ways:
+            matches = await many.search(query, 20, filter=filter, options=SearchOptions(access=access))
+            corpus.check(matches, query, 20, keep=keep, recall=0.7)
+        assert await few.count(filter) == sum(map(keep, corpus.metadatas[:60]))
+    await many.update(["r00004"], metadatas=[{"colour": "grey"}], merge=True)
+    assert [match.id for match in await many.search(query, filter={"colour": "grey"})] == ["r00004"]
+    assert [match.id for match in await many.search_keyword("r00007", 3)] == ["r00007"]
+    with pytest.raises(SchemaError, match="when it is made"):
+        await docs.add_fields({"tenth": int})
+    assert await few.rename_domain("less") == 60
+    assert len(await docs.domain("less").search(query, 60, filter={"half": 1})) == 30

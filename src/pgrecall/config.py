@@ -14,7 +14,7 @@ from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
 from pgrecall.layout import HashPartitions, Layout, ListPartitions
 from pgrecall.plan import Access
-from pgrecall.promoted import parse_fields
+from pgrecall.promoted import CONTENT, parse_fields
 from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:
@@ -226,8 +226,10 @@ class CollectionConfig:
         if self.columns.domain_id is None:
             msg = "partitions are by domain, for which columns maps no column"
             raise ConfigError(msg)
-        if self.fields:
-            msg = "a table with partitions has no promoted fields: pass fields or layout, not both"
+        if CONTENT in self.fields:
+            msg = (
+                f"the content's trigrams are indexed without blocking writers, which partitions are not: no {CONTENT!r}"
+            )
             raise ConfigError(msg)
         if isinstance(self.index, IVFFlat):
             msg = "partitions are indexed by HNSW only: an IVFFlat index would need other lists in each"

@@ -176,11 +176,15 @@ async def _build_for_filters(build: Builder, index: Index | None) -> None:
         await index_content(session, table, build)
     if not table.fields:
         return
-    await build_covering(session, table, build)
+    # Partitions have their indexes on fields from the start, and none of single values.
+    if table.layout is None:
+        await build_covering(session, table, build)
     main = table.usable_index()
     # A part of the rows is only searched by scanning on, which pgvector can do from 0.8 on.
     if main is not None and session.server.has_iterative_scan:
         fields = await measure_correlation(session, table, main)
+        if table.layout is not None:
+            return
         values = await wanted_values(session, table, fields)
         await build_partial(session, table, index or like(main), values, build)
 

@@ -27,8 +27,8 @@ SELECT jsonb_build_object(
       -- Autovacuum counts partitions, and never the table that they are parts of.
       SELECT CASE WHEN max(r.reltuples) < 0 THEN -1 ELSE sum(greatest(r.reltuples, 0)) END
       FROM pg_partition_tree(c.oid) d JOIN pg_class r ON r.oid = d.relid WHERE d.isleaf), -1) END,
-  'pages', c.relpages,
-  'visible', c.relallvisible,
+  'pages', coalesce(leaves.pages, c.relpages),
+  'visible', coalesce(leaves.visible, c.relallvisible),
   'partitioned', c.relkind = 'p' OR c.relhassubclass,
   'partitions', (SELECT jsonb_build_object('strategy', p.partstrat, 'column', a.attname, 'keys', p.partnatts,
       'others', p.partdefid <> 0,
@@ -72,7 +72,9 @@ SELECT jsonb_build_object(
     JOIN pg_opclass o ON o.oid = i.indclass[0]
     WHERE i.indrelid = c.oid AND m.amname IN ('hnsw', 'ivfflat', 'btree', 'gin', 'bm25'))
 )::text
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (
+  SELECT sum(greatest(r.relpages, 0))::bigint AS pages, sum(r.relallvisible)::bigint AS visible
+  FROM pg_partition_tree(c.oid) d JOIN pg_class r ON r.oid = d.relid WHERE d.isleaf AND c.relkind = 'p') leaves
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')
 """
 _COLUMNS: Final = """
