@@ -15,7 +15,7 @@ from pgrecall.cli.options import flattened
 from pgrecall.cli.output import Output
 from pgrecall.cli.progress import shown
 from pgrecall.config import CollectionConfig
-from pgrecall.layout import HashPartitions
+from pgrecall.layout import HashPartitions, Layout, ListPartitions
 
 if TYPE_CHECKING:
     from pgrecall.collection import Rights
@@ -52,7 +52,8 @@ class Definition:
         int | None, typer.Option(metavar="N", help="Have records take sparse embeddings of so many dimensions too.")
     ] = None
     partitions: Annotated[
-        int | None, typer.Option(metavar="N", help="Keep the rows in so many partitions, by domain.")
+        str | None,
+        typer.Option(metavar="KIND", help="Partitions by domain: list, or hash=COUNT; one table unless given."),
     ] = None
     index: Annotated[bool, typer.Option(help="Make the vector index too.")] = False
     row_level_security: Annotated[bool, typer.Option(help="Have PostgreSQL itself keep domains apart.")] = False
@@ -76,7 +77,7 @@ class Definition:
             fields=dict(map(_field, self.field or ())),
             text_search=self.text_search,
             sparse_dimensions=self.sparse_dimensions,
-            layout=None if self.partitions is None else HashPartitions(count=self.partitions),
+            layout=None if self.partitions is None else _layout(self.partitions),
             row_level_security=self.row_level_security,
             index="auto" if self.index else None,
             **chosen,
@@ -182,6 +183,16 @@ def _print_sql(made: str, *, json: bool) -> None:
         Output(json=True).document({"sql": made})
     else:
         typer.echo(made, nl=False)
+
+
+def _layout(given: str) -> Layout:
+    kind, _, count = given.partition("=")
+    if given == "list":
+        return ListPartitions()
+    if kind == "hash" and count.isdecimal():
+        return HashPartitions(count=int(count))
+    msg = f"--partitions wants list or hash=COUNT, not {given!r}"
+    raise BadUsage(msg)
 
 
 def _field(given: str) -> tuple[str, str]:

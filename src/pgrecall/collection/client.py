@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pgrecall.collection import automatic
 from pgrecall.collection.aliases import Aliases
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
     from pgrecall.postgres import Session
     from pgrecall.server import Server
+
+# Each partition takes a lock for itself and one for each of its indexes.
+_DROPPED_AT_ONCE: Final = 100
 
 
 class AsyncClient(Inspection, Aliases):
@@ -212,7 +215,8 @@ class AsyncClient(Inspection, Aliases):
     async def delete_collection(self, name: str, *, schema: str = "public", adopted: bool = False) -> None:
         """Drop a collection with all its rows, of all domains, and what is known of the runs that ingested them.
 
-        Only a table that pgrecall has made is dropped, unless *adopted* says otherwise.
+        Only a table that pgrecall has made is dropped, unless *adopted* says otherwise. Hundreds of partitions go a
+        hundred at a time, since the server's memory for locks may not hold all of them.
 
         Args:
             name: Name of the table.
@@ -224,6 +228,17 @@ class AsyncClient(Inspection, Aliases):
             CollectionNotFound: There is no such collection.
             PermissionDenied: The role does not own it.
         """
+        more = True
+
+        async def thin_out(session: Session) -> None:
+            nonlocal more
+            found = [part for part in await partitions.partitions_of(session, schema, name) if not part.others]
+            more = len(found) > _DROPPED_AT_ONCE
+            for part in found[:_DROPPED_AT_ONCE] if more else ():
+                await session.execute(ddl.drop_table(part.schema, part.name))
+
+        while more:
+            await self._change(name, schema, thin_out, adopted=adopted)
 
         async def work(session: Session) -> None:
             triggers = (promoted.TRIGGER, models.TRIGGER)

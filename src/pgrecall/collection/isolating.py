@@ -227,10 +227,10 @@ class _Isolation:
             nonlocal attempt, torn
             attempt += 1
             await session.execute(sql.read_committed())
-            await session.execute(ddl.setup_lock())
             # From here on the triggers leave alone what this transaction does.
             await session.fetch(sql.set_moved(table, self._domain))
             deleted = await session.execute(deleting, timeout=FOREVER) if attempt <= _GENTLE else 0
+            await session.execute(ddl.setup_lock())
             await lock(session, table, others)
             began = time.monotonic()
             deleted += await session.execute(deleting, timeout=FOREVER)

@@ -109,7 +109,12 @@ class Move:
 
 async def partitions(session: Session, table: Table) -> list[Partition]:
     """Return the partitions directly below a table."""
-    rows = await session.fetch(Statement(_PARTITIONS, (table.schema, table.name)))
+    return await partitions_of(session, table.schema, table.name)
+
+
+async def partitions_of(session: Session, schema: str, name: str) -> list[Partition]:
+    """Return the partitions directly below the table of this name; none where it has none."""
+    rows = await session.fetch(Statement(_PARTITIONS, (schema, name)))
     return [Partition(**dict(row)) for row in rows]
 
 
