@@ -143,9 +143,9 @@ async def test_a_move_that_is_killed_between_statements_is_gone_on_with(database
 
         for name in plain:
             monkeypatch.setattr(Session, name, struck(name))
-        at = -1
+        at = -2
         while True:
-            at += 2
+            at += 3
             domain = f"d{at}"
             await docs.domain(domain).upsert([record(n, domain) for n in range(5)])
             everything += 5
@@ -167,4 +167,4 @@ async def test_a_move_that_is_killed_between_statements_is_gone_on_with(database
             if finished:
                 break
         assert at > 20
-        assert len(await connection.fetch(OWN)) == (at + 1) // 2
+        assert len(await connection.fetch(OWN)) == (at + 2) // 3

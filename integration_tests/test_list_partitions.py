@@ -8,7 +8,17 @@ import pytest
 from integration_tests.oracle import Corpus
 from integration_tests.test_explain import MODES, explained
 from integration_tests.test_layouts import LOOSE, partitions_read
-from pgrecall import HNSW, AsyncClient, Client, CollectionConfig, HashPartitions, ListPartitions, Record, SearchOptions
+from pgrecall import (
+    HNSW,
+    AsyncClient,
+    Client,
+    CollectionConfig,
+    HashPartitions,
+    ListPartitions,
+    PoolConfig,
+    Record,
+    SearchOptions,
+)
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.plan import Access
 
@@ -98,6 +108,34 @@ async def test_any_number_of_callers_make_one_partition(client, url, connection)
                 await verb("a")
     with pytest.raises(SchemaError, match="HashPartitions"):
         await client.get_or_create_collection(replace(CONFIG, layout=HashPartitions(count=2)))
+
+
+async def test_any_name_of_a_domain_is_found_again_in_the_catalog(client, connection, database):
+    docs = await client.get_or_create_collection(CONFIG)
+    names = [
+        HOSTILE,
+        "a', 'b",
+        "\\",
+        "\\'",
+        "''",
+        "DEFAULT",
+        "NULL",
+        "a\nb",
+        "ünï ☃",
+        "FOR VALUES IN ('c')",
+        " ",
+        "x" * 500,
+    ]
+    for strings in ("on", "off"):
+        pool = PoolConfig(server_settings={"standard_conforming_strings": strings})
+        async with AsyncClient(database.url, pool=pool) as other:
+            for name in names:
+                await other.collection("docs").create_domain(name)
+    assert len(await connection.fetch(BOUNDS)) == len(names) + 1
+    for name in names:
+        await docs.domain(name).upsert(some(1))
+        assert await docs.domain(name).delete_domain() == 1
+    assert [row[0] for row in await connection.fetch(BOUNDS)] == ["DEFAULT"]
 
 
 async def test_domains_are_copied_renamed_and_dropped_with_their_partitions(client, connection, database):

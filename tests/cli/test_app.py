@@ -62,3 +62,19 @@ def test_errors_are_one_line(capsys, error, code):
 def test_debug_lets_errors_through():
     with pytest.raises(PGRecallError), one_line_errors(debug=True):
         raise PGRecallError("so")
+
+
+@pytest.mark.parametrize(("given", "expected"), [("list", "PARTITION BY LIST"), ("hash=3", "REMAINDER 2")])
+def test_sql_prints_partitions(given, expected):
+    result = CliRunner().invoke(app.build(), ["sql", "docs", "--dimensions", "3", "--partitions", given])
+
+    assert result.exit_code == 0
+    assert expected in result.output
+
+
+@pytest.mark.parametrize("given", ["hash", "hash=x", "list=2", "hash=1"])
+def test_sql_refuses_other_partitions(given):
+    result = CliRunner().invoke(app.build(), ["sql", "docs", "--dimensions", "3", "--partitions", given])
+
+    assert result.exit_code != 0
+    assert "CREATE TABLE" not in result.output
