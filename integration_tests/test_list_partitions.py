@@ -243,3 +243,18 @@ async def test_promoted_fields_and_words_go_with_the_partitions(client, connecti
         await docs.add_fields({"tenth": int})
     assert await few.rename_domain("less") == 60
     assert len(await docs.domain("less").search(query, 60, filter={"half": 1})) == 30
+
+
+async def test_no_more_partitions_are_made_than_can_be_planned_and_all_are_dropped(client, connection, monkeypatch):
+    docs = await client.get_or_create_collection(CONFIG)
+    for module in ("domain_partitions.MAX_PARTITIONS", "client._DROPPED_AT_ONCE"):
+        monkeypatch.setattr(f"pgrecall.collection.{module}", 3)
+    for name in "abc":
+        await docs.create_domain(name)
+    await docs.domain("guest").upsert(some(2))
+    for making in (docs.create_domain("d"), docs.isolate_domain("guest")):
+        with pytest.raises(ConfigError, match="3 domains"):
+            await making
+    await connection.execute("CREATE TABLE one_more PARTITION OF docs FOR VALUES IN ('x', 'y')")
+    await client.delete_collection("docs")
+    assert await connection.fetch(OURS) == []

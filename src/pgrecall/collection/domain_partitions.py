@@ -81,12 +81,7 @@ async def _create(session: Session, table: Table, domain: str) -> bool:
     own, others, count = await find(session, table, domain)
     if own is not None:
         return False
-    if count > MAX_PARTITIONS:
-        msg = (
-            f"{count - 1} domains of {table.qualified_name} have partitions of their own, and with more every search "
-            "over all domains would take longer to plan; leave small domains among the others"
-        )
-        raise ConfigError(msg)
+    check_count(table, count)
     await _require_none(session, table, others, domain)
     partition = Identifier(others.schema, f"{sql.PREFIX}{new_token()}")
     await session.execute(sql.create_like(table, partition, ddl.STORAGE))
@@ -95,6 +90,16 @@ async def _create(session: Session, table: Table, domain: str) -> bool:
     await _require_none(session, table, others, domain)
     await attach(session, table, partition, domain)
     return True
+
+
+def check_count(table: Table, count: int) -> None:
+    """Raise `ConfigError` where a table with *count* partitions can be given no more."""
+    if count > MAX_PARTITIONS:
+        msg = (
+            f"{count - 1} domains of {table.qualified_name} have partitions of their own, and with more every search "
+            "over all domains would take longer to plan; leave small domains among the others"
+        )
+        raise ConfigError(msg)
 
 
 async def _require_none(session: Session, table: Table, others: Partition, domain: str) -> None:

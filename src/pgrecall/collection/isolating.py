@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from pgrecall.collection.building import FOREVER, Builder, alone, configured, is_busy, remove_leftovers
 from pgrecall.collection.definition import new_token
 from pgrecall.collection.deriving import change_quickly
-from pgrecall.collection.domain_partitions import attach, check_lists, find, lock, police
+from pgrecall.collection.domain_partitions import attach, check_count, check_lists, find, lock, police
 from pgrecall.collection.indexing import current, like
 from pgrecall.collection.ingest import check_writable
 from pgrecall.collection.isolation_report import IsolationReport, Teller
@@ -117,12 +117,13 @@ class _Isolation:
         session, table, teller = self._session, self._table, self._teller
         limits = await statistics.limits(session)
         usual = Resources(memory=limits.memory, workers=limits.workers, parallel=limits.parallel)
-        own, others, _ = await find(session, table, self._domain)
+        own, others, count = await find(session, table, self._domain)
         self._schema = others.schema
         if own is not None:
             await change_quickly(session, table, lambda: _forget(session, table, self._domain))
             teller.tell("done", 1.0)
             return IsolationReport(domain=self._domain)
+        check_count(table, count)
         async with configured(session, usual):
             move = await self._prepared(others)
             await self._copy(others, move)

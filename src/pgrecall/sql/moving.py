@@ -137,6 +137,9 @@ def copy_rows(
 ) -> Statement:
     """Return the statement that copies the next rows: how many there were, and the last id as text.
 
+    All are locked before one is written, since they are sorted: who waits for a copy, holding a row that is to be
+    copied, would never be waited for to an end.
+
     Args:
         table: The whole table, whose key is domain and id.
         between: The partition that has the rows, and the table that they are copied into.
@@ -158,7 +161,8 @@ def copy_rows(
         SQL(
             "WITH batch AS MATERIALIZED (SELECT {names} FROM {others} AS found WHERE {conditions} "
             "ORDER BY found.{id} LIMIT {limit} FOR KEY SHARE OF found), "
-            "copied AS (INSERT INTO {staging} ({names}) SELECT {names} FROM batch ON CONFLICT DO NOTHING) "
+            "copied AS (INSERT INTO {staging} ({names}) SELECT {names} FROM batch ORDER BY {id} "
+            "ON CONFLICT DO NOTHING) "
             "SELECT count(*), (SELECT {id}::text FROM batch ORDER BY {id} DESC LIMIT 1) FROM batch"
         )
         .format(
