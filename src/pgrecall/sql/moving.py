@@ -63,47 +63,20 @@ def mirror(
     """
     schema, name = staging
     function = Identifier(schema, f"{name}_mirror")
-    names = SQL(", ").join(Identifier(column) for column in columns)
-    key = SQL(", ").join(Identifier(column) for column in table.key)
-    sets = SQL(", ").join(
-        SQL("{c} = excluded.{c}").format(c=Identifier(column)) for column in columns if column not in table.key
-    )
-    written = SQL("INSERT INTO {staging} ({names}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {sets};")
-    parts = {"staging": Identifier(schema, name), "names": names, "key": key, "sets": sets}
-    same = SQL(" AND ").join(SQL("{c} = {o}").format(c=Identifier(c), o=Identifier("old", c)) for c in table.key)
-    moved = SQL(" OR ").join(
-        SQL("{o} <> {n}").format(o=Identifier("old", c), n=Identifier("new", c)) for c in table.key
-    )
-    value = Literal(table.stored_domain(domain))
-    # Policies bind the owner too, and whoever writes may be somebody whom they do not bind, who says no domain.
-    body = SQL(
-        "DECLARE entered text := current_setting('pgrecall.all_domains', true); BEGIN {enter}"
-        "IF TG_OP <> 'INSERT' THEN IF old.{domain} = {value} AND (TG_OP = 'DELETE' OR {moved}) THEN "
-        "IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN {before} END IF; "
-        "DELETE FROM {staging} WHERE {same}; END IF; END IF; "
-        "IF TG_OP <> 'DELETE' THEN IF new.{domain} = {value} THEN {after} END IF; END IF; "
-        "{leave}RETURN NULL; END"
-    ).format(
-        enter=SQL(_ENTER if table.policed else ""),
-        leave=SQL(_LEAVE if table.policed else ""),
-        domain=_domain(table),
-        value=value,
-        moved=moved,
-        same=same,
-        staging=parts["staging"],
-        before=written.format(**parts, values=_row("old", columns)),
-        after=written.format(**parts, values=_row("new", columns)),
-    )
     made = SQL(
         "CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
         "SET search_path = pg_catalog, pg_temp AS {body}"
-    ).format(function=function, body=Literal(body.compile().text))
+    )
+    body = _mirror_body(table, Identifier(schema, name), domain, columns)
+    # Who may execute it could have it run by a table of their own, and write rows of their choice.
+    kept = SQL("REVOKE EXECUTE ON FUNCTION {function}() FROM PUBLIC").format(function=function)
+    found: list[Composable] = [made.format(function=function, body=Literal(body.compile().text)), kept]
     note = Literal(json.dumps({"pgrecall_move": [table.stored_domain(domain), name]}, separators=(",", ":")))
+    value = Literal(table.stored_domain(domain))
     fired = SQL(
         "CREATE TRIGGER {trigger} AFTER {event} ON {others} FOR EACH ROW WHEN ({about} "
         "AND current_setting('pgrecall.moved', true) IS DISTINCT FROM {value}) EXECUTE FUNCTION {function}({note})"
     )
-    found: list[Composable] = [made]
     found += [
         fired.format(
             trigger=Identifier(f"{name}_{event.lower()}"),
@@ -117,6 +90,39 @@ def mirror(
         for event, about in _EVENTS
     ]
     return [part.compile() for part in found]
+
+
+def _mirror_body(table: Table, staging: Identifier, domain: str, columns: Sequence[str]) -> Composable:
+    names = SQL(", ").join(Identifier(column) for column in columns)
+    key = SQL(", ").join(Identifier(column) for column in table.key)
+    sets = SQL(", ").join(
+        SQL("{c} = excluded.{c}").format(c=Identifier(column)) for column in columns if column not in table.key
+    )
+    written = SQL("INSERT INTO {staging} ({names}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {sets};")
+    parts = {"staging": staging, "names": names, "key": key, "sets": sets}
+    same = SQL(" AND ").join(SQL("{c} = {o}").format(c=Identifier(c), o=Identifier("old", c)) for c in table.key)
+    moved = SQL(" OR ").join(
+        SQL("{o} <> {n}").format(o=Identifier("old", c), n=Identifier("new", c)) for c in table.key
+    )
+    # Policies bind the owner too, and whoever writes may be somebody whom they do not bind, who says no domain.
+    return SQL(
+        "DECLARE entered text := current_setting('pgrecall.all_domains', true); BEGIN {enter}"
+        "IF TG_OP <> 'INSERT' THEN IF old.{domain} = {value} AND (TG_OP = 'DELETE' OR {moved}) THEN "
+        "IF current_setting('transaction_isolation') NOT LIKE 'read %' THEN {before} END IF; "
+        "DELETE FROM {staging} WHERE {same}; END IF; END IF; "
+        "IF TG_OP <> 'DELETE' THEN IF new.{domain} = {value} THEN {after} END IF; END IF; "
+        "{leave}RETURN NULL; END"
+    ).format(
+        enter=SQL(_ENTER if table.policed else ""),
+        leave=SQL(_LEAVE if table.policed else ""),
+        domain=_domain(table),
+        value=Literal(table.stored_domain(domain)),
+        moved=moved,
+        same=same,
+        staging=staging,
+        before=written.format(**parts, values=_row("old", columns)),
+        after=written.format(**parts, values=_row("new", columns)),
+    )
 
 
 def stop_mirror(others: Identifier, schema: str, function: str, triggers: Sequence[str]) -> list[Statement]:
