@@ -120,7 +120,10 @@ async def test_document_key_of_a_table_that_is_made(client):
         (None, {}),
     ]
     groups = await docs.search_groups([1.0, 0.0])
-    assert sorted((group.value, [match.id for match in group.matches]) for group in groups) == [("d", ["a"]), ("e", ["b"])]
+    assert sorted((group.value, [match.id for match in group.matches]) for group in groups) == [
+        ("d", ["a"]),
+        ("e", ["b"]),
+    ]
     assert {facet.value: facet.count for facet in await docs.facet("$document_id")} == {"d": 1, "e": 1}
     assert (await docs.upsert([record("a", "d", n=1)])).unchanged == 1
     assert await docs.delete(document_ids=["e"]) == 1

@@ -30,7 +30,7 @@ FAULTS = {
     "surrogate in content": ({"content": "\ud800"}, RecordError, "content.*surrogate"),
     "surrogate in id": ({"id": "\ud800"}, RecordError, "id.*surrogate"),
     "surrogate in metadata": ({"metadata": {"k": "\udfff"}}, RecordError, "metadata k.*surrogate"),
-    "id that is a number": ({"id": 5}, RecordError, "id must be text, not int"),
+    "id that is a fraction": ({"id": 5.0}, RecordError, "id must be text, not float"),
     "empty id": ({"id": ""}, RecordError, "empty"),
     "id too long": ({"id": "x" * 2_001}, RecordError, "longer than 2000 bytes"),
     "metadata that is a list": ({"metadata": [1]}, RecordError, "metadata must be a mapping, not list"),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from pgrecall import CollectionConfig, Columns, Record, RecordBatch
+from pgrecall import CollectionConfig, Columns, Record, RecordBatch, RecordChange
 from pgrecall.errors import ConfigError, RecordError, SchemaError
 
 ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]
@@ -308,3 +308,30 @@ async def test_upsert_in_several_batches_takes_no_row_of_another_domain(client, 
     with pytest.raises(SchemaError, match="belongs to another domain"):
         await client.collection(config, domain="mine").upsert(mine, batch_size=60)
     assert (await theirs.get(["150"], include=["embedding"]))[0].embedding.tolist() == [1, 0, 0]
+
+
+async def test_numbers_and_uuids_are_ids(client):
+    docs = await client.get_or_create_collection("numbered", dimensions=2)
+    made = uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+    ledger = docs.ledger("all")
+    written = await docs.upsert(
+        [Record(id=given, embedding=[1.0, 2.0]) for given in (1, np.int64(2), made)], ledger=ledger
+    )
+    assert written.ids == ["1", "2", str(made)] == [record.id for record in await docs.get([1, 2, made])]
+    assert (await docs.upsert(RecordBatch(embeddings=[[1.0, 2.0]] * 2, ids=np.arange(1, 3)))).unchanged == 2
+    assert await ledger.keys() == sorted(written.ids)
+    assert await docs.update([1], contents=["one"]) == 1
+    assert await docs.amend([RecordChange(id=2, content="two"), RecordChange(id="2", chunk_index=3)]) == 1
+    assert [match.id for match in await docs.search_by_id(1, 1)] != ["1"]
+    assert await docs.delete([1, made], ledger=ledger) == 2
+    assert [record.id for record in (await docs.list()).records] == await ledger.keys() == ["2"]
+
+
+@pytest.mark.parametrize("verb", ["update", "amend"])
+async def test_nothing_is_changed_of_a_record_without_id(docs, verb):
+    with pytest.raises(RecordError, match="None: say which"):
+        await (
+            docs.update([None], contents=["x"])
+            if verb == "update"
+            else docs.amend([RecordChange(id=None, content="x")])
+        )

@@ -10,7 +10,7 @@ from pgrecall.sql import upkeep
 from tests.tables import index, table
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-WELL = {"rows": 10_000, "pages": 1_000, "analyzed_at": NOW, "vacuumed_at": NOW}
+WELL = {"rows": 10_000, "pages": 1_000, "analyzed_at": NOW}
 
 
 def needed(**changes):

@@ -77,3 +77,9 @@ def test_more_than_k_are_fetched():
 def test_a_hybrid_search_is_ordered_as_a_whole():
     with pytest.raises(ConfigError, match="rerank"):
         HybridOptions(words=KeywordOptions(rerank=Rerank(scorer=by_length)))
+
+
+@pytest.mark.parametrize("k", [0, "3", 10_001])
+def test_an_impossible_k_is_an_error(k):
+    with pytest.raises(ConfigError, match="k must be a whole number from 1 to 10000"):
+        Rerank(scorer=by_length).fetched(k)

@@ -122,7 +122,8 @@ def test_prepare_hashes_neither_domain_nor_time():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"id": 5}, "id must be text, not int"),
+        ({"id": 5.0}, "id must be text, not float"),
+        ({"id": True}, "id must be text, not bool"),
         ({"id": ""}, "id must not be empty|id the id must not be empty"),
         ({"id": "x" * 2_001}, "longer than 2000 bytes"),
         ({"id": "é" * 1_001}, "longer than 2000 bytes"),

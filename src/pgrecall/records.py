@@ -35,7 +35,8 @@ class Record:
     """One document, or one chunk of it, with its embedding.
 
     Attributes:
-        id: Any text, unique in its domain; made (a random UUID) where it is `None`.
+        id: Any text, unique in its domain; made (a random UUID) where it is `None`. A whole number or a UUID
+            becomes its text, also where ids are looked for.
         embedding: Shape ``(d,)``. Read back as a ``float32`` array, and only where it was asked for.
         content: The text itself.
         metadata: JSON object; what filters see.

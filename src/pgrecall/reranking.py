@@ -6,9 +6,10 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable, Sequence  # at run time: settings that hold such callables
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pgrecall.calling import in_thread
+from pgrecall.config import MAX_K, check_range
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 Scorer = Callable[[str, list[str]], "Sequence[float] | Awaitable[Sequence[float]]"]
 """Returns how well each of some texts answers a query: one number for each, the higher the better."""
-
-_MAX_TOP_N: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +37,16 @@ class Rerank:
         if not callable(self.scorer):
             msg = f"the scorer must be callable with a query and a list of texts, not {self.scorer!r}"
             raise ConfigError(msg)
-        if isinstance(self.top_n, bool) or not isinstance(self.top_n, int) or not 1 <= self.top_n <= _MAX_TOP_N:
-            msg = f"top_n must be a whole number from 1 to {_MAX_TOP_N}, not {self.top_n!r}"
-            raise ConfigError(msg)
+        check_range(self.top_n, "top_n", 1, MAX_K)
 
     def fetched(self, k: int) -> int:
-        """Return how many records to find for the k best."""
-        return min(_MAX_TOP_N, max(k, self.top_n))
+        """Return how many records to find for the k best.
+
+        Raises:
+            ConfigError: k is no whole number from 1 to 10,000.
+        """
+        check_range(k, "k", 1, MAX_K)
+        return min(MAX_K, max(k, self.top_n))
 
     def apply(self, query: str, matches: list[Match], k: int) -> list[Match]:
         """Return the k matches that the model scores highest, with its scores.

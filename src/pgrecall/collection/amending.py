@@ -91,7 +91,8 @@ async def _amend(handle: Handle, amended: list[RecordChange], *, merge: bool) ->
         if not _parts(change):
             msg = f"change {position} (id {change.id!r}) changes nothing"
             raise ConfigError(msg)
-        last[change.id] = change
+        # A number is the same id as its text.
+        last[str(change.id)] = change
     groups: dict[tuple[str, ...], list[RecordChange]] = {}
     for change in last.values():
         groups.setdefault(_parts(change), []).append(change)

@@ -59,7 +59,7 @@ async def replace(handle: Handle, records: Sequence[Record] | RecordBatch) -> in
     batch = as_records(records)
     if not len(batch):
         return 0
-    for position, row_id in enumerate(batch.ids or (None,)):
+    for position, row_id in enumerate((None,) if batch.ids is None else batch.ids):
         if row_id is None:
             msg = f"record {position} has no id, so it is not known which one to replace; upsert() adds new ones"
             raise ConfigError(msg)
@@ -197,7 +197,7 @@ def _of_documents(table: Table, document_ids: Sequence[str]) -> Composable:
 def _spelled(row_ids: Sequence[str], given: Sequence[str], kept: Sequence[str]) -> list[str]:
     """Return *row_ids*, and those of the ids that were given that are the same, however they were spelled."""
     told = set(row_ids)
-    return sorted(told.union(one for one, row_id in zip(given, kept, strict=True) if row_id in told))
+    return sorted(told.union(str(one) for one, row_id in zip(given, kept, strict=True) if row_id in told))
 
 
 def _texts(values: Sequence[str]) -> list[str]:

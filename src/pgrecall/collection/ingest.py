@@ -165,7 +165,8 @@ def _dimensions(batch: RecordBatch, vector_type: VectorType) -> int:
 async def _teller(companion: Companion, batch: RecordBatch, ids: Sequence[str]) -> _Tell:
     """Return what tells *companion* of rows that were written, under the ids that the caller knows them by."""
     # A UUID or a number can be spelled in several ways, of which the table keeps one.
-    spelled = {kept: given for kept, given in zip(ids, batch.ids or (), strict=False) if given not in (None, kept)}
+    told = () if batch.ids is None else batch.ids
+    spelled = {kept: given for kept, given in zip(ids, told, strict=False) if isinstance(given, str) and given != kept}
     await companion.ready([spelled.get(row_id) or row_id for row_id in ids])
 
     async def tell(session: Session, rows: Rows) -> None:

@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from pgrecall.sql.text_search import Ranking
     from pgrecall.table import Table, TextColumn
 
-_MAX_KNOWN: Final = 4_096
-# Of lexemes that are counted, since nothing is known about them, so many rows at most.
-_MOST_COUNTED: Final = 10_000
 # Behind the columns of a row and its distance.
 _FIRST: Final = len(ROW) + 1
 # As many rows as most searches want.

@@ -50,7 +50,6 @@ SELECT CASE WHEN bool_and(pages = 0 OR relpages > 0 AND reltuples >= 0)
        coalesce(sum(s.n_mod_since_analyze), 0)::bigint AS changed,
        coalesce(sum(pages), 0)::bigint AS pages,
        least(1, coalesce(sum(relallvisible)::float8 / nullif(sum(pages), 0), 1)) AS visible,
-       min(greatest(s.last_vacuum, s.last_autovacuum)) AS vacuumed_at,
        min(greatest(s.last_analyze, s.last_autoanalyze)) AS analyzed_at
 FROM stored LEFT JOIN pg_stat_user_tables s ON s.relid = stored.oid
 """
@@ -126,7 +125,6 @@ class TableFigures:
         changed: Rows written or deleted since the last ANALYZE.
         pages: Pages of the table, TOAST left out.
         visible: Share of the pages that an index-only scan need not look into.
-        vacuumed_at: When VACUUM last ran, by hand or by itself; `None` for never.
         analyzed_at: When ANALYZE last ran; `None` for never.
     """
 
@@ -135,7 +133,6 @@ class TableFigures:
     changed: int = 0
     pages: int = 0
     visible: float = 1.0
-    vacuumed_at: datetime | None = None
     analyzed_at: datetime | None = None
 
 
@@ -188,7 +185,6 @@ async def figures(session: Session, table: Table) -> TableFigures:
         changed=row["changed"],
         pages=row["pages"],
         visible=row["visible"],
-        vacuumed_at=row["vacuumed_at"],
         analyzed_at=row["analyzed_at"],
     )
 

@@ -65,13 +65,7 @@ def prepare_changes(table: Table, ids: Sequence[str], columns: Mapping[str, Any]
         DimensionMismatch: An embedding has another length than the table's column.
     """
     given = {name: values for name, values in columns.items() if values is not None}
-    for name, values in given.items():
-        if isinstance(values, str | bytes):
-            msg = f"{name} must be a sequence with one entry for each id, not one {type(values).__name__}"
-            raise RecordError(msg)
-        if len(values) != len(ids):
-            msg = f"{name} has {len(values)} entries, but there are {len(ids)} ids"
-            raise RecordError(msg)
+    _check_lengths(ids, given)
     reader = Reader(table, ids, len(ids))
     encoded: dict[str, list[Any]] = {"id": reader.ids()}
     for name, values in given.items():
@@ -91,6 +85,19 @@ def prepare_changes(table: Table, ids: Sequence[str], columns: Mapping[str, Any]
                 matrix = as_matrix(values, table.dimensions, table.vector_type, table.distance, reader.describe)
                 encoded["embedding"] = list(vectors.encode(matrix, table.vector_type)) if len(ids) else []
     return _distinct(Rows(table=table, columns=encoded, matrix=None, made=False))
+
+
+def _check_lengths(ids: Sequence[str | None], columns: Mapping[str, Any]) -> None:
+    for name, values in columns.items():
+        if isinstance(values, str | bytes):
+            msg = f"{name} must be a sequence with one entry for each id, not one {type(values).__name__}"
+            raise RecordError(msg)
+        if len(values) != len(ids):
+            msg = f"{name} has {len(values)} entries, but there are {len(ids)} ids"
+            raise RecordError(msg)
+    if None in ids:
+        msg = f"ids[{list(ids).index(None)}] is None: say which record is to be changed"
+        raise RecordError(msg)
 
 
 def _distinct(rows: Rows) -> Rows:

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall import jsonb
@@ -27,11 +28,13 @@ _JOINED: Final = 1_000
 
 
 def check_id(value: object, table: Table) -> str:
-    """Return *value* if it can be an id in *table*.
+    """Return *value*, a text, a whole number or a UUID, as text if it can be an id in *table*.
 
     Raises:
         ValueError: It cannot; the message says what an id must be.
     """
+    if isinstance(value, Integral | uuid.UUID) and not isinstance(value, bool):
+        value = str(value)
     checked = text(value)
     if table.code is not None and len(checked.encode()) > MAX_CODED_ID_BYTES:
         msg = f"is longer than {MAX_CODED_ID_BYTES} bytes, the most that can be indexed beside promoted fields"
