@@ -12,6 +12,7 @@ from pgrecall.filters.nodes import (
     Field,
     Filter,
     In,
+    InTable,
     IsEmpty,
     Key,
     Matches,
@@ -21,6 +22,7 @@ from pgrecall.filters.nodes import (
     leaves,
 )
 from pgrecall.filters.parse import parse, parse_field, parse_key
+from pgrecall.filters.related import in_table
 
 __all__ = [
     "And",
@@ -32,12 +34,14 @@ __all__ = [
     "Field",
     "Filter",
     "In",
+    "InTable",
     "IsEmpty",
     "Key",
     "Matches",
     "Not",
     "Or",
     "Order",
+    "in_table",
     "leaves",
     "parse",
     "parse_field",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pgrecall.errors import FilterError
-from pgrecall.filters.nodes import And, In, Node, Not, Or
+from pgrecall.filters.nodes import And, In, InTable, Node, Not, Or
 
 if TYPE_CHECKING:
     from pgrecall.filters.nodes import Filter
@@ -36,6 +36,8 @@ def check_size(filter: Filter) -> None:
             case In(jsons=jsons):
                 operands += len(jsons) if len(jsons) <= FEW else 1
                 values += len(jsons)
+            case InTable(where=where):
+                operands += 1 + len(where)
             case Node():
                 operands += 1
             case _:  # pyright: ignore[reportUnnecessaryComparison] - callers need not be typed

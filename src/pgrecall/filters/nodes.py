@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,6 +148,25 @@ class Matches(Node):
     kind: Literal["like", "regex", "substring"]
     pattern: str
     fold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InTable(Node):
+    """The field is, as text, what a column of another table has in some row; made by `in_table`.
+
+    Attributes:
+        field: What is compared.
+        schema: Schema of the other table.
+        table: The other table.
+        column: Its column that the field is compared with.
+        where: Which of its rows count: name of a column, the types of what it must be, and what it must be.
+    """
+
+    field: Field
+    schema: str
+    table: str
+    column: str
+    where: tuple[tuple[str, str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

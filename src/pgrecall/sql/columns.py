@@ -48,6 +48,18 @@ def column_condition(
             assert_never(node)
 
 
+def column_text(table: Table, column: Column) -> Composable:
+    """Return *column* as text.
+
+    Raises:
+        SchemaError: The table has no such column.
+    """
+    kind = _Kind(column, table)
+    # Without a cast that changes nothing, an index on the column serves.
+    is_text = column.name != "id" or table.id_type == "text"
+    return kind.column if is_text and kind.is_text else SQL("{c}::text").format(c=kind.column)
+
+
 class _Kind:
     """What can be asked of a column: texts, numbers and times differ."""
 
@@ -60,7 +72,7 @@ class _Kind:
         self.column = found
         self._table = table
         self._name = column.name
-        self._is_text = column.name in ("id", "document_id", "content")
+        self.is_text = column.name in ("id", "document_id", "content")
 
     def one_of(self, jsons: Iterable[bytes]) -> Composable:
         values = [_loaded(json) for json in jsons]
@@ -80,13 +92,13 @@ class _Kind:
         value = self._value(_loaded(json))
         if value is None:
             return _FALSE
-        collation = SQL(' COLLATE "C"') if self._is_text else SQL("")
+        collation = SQL(' COLLATE "C"') if self.is_text else SQL("")
         return SQL("{c}{collation} {operator} {value}").format(
             c=self._typed(), collation=collation, operator=SQL(OPERATORS[order]), value=Param(value, self._type)
         )
 
     def look(self, node: Contains | Matches) -> Composable:
-        if not self._is_text:
+        if not self.is_text:
             return _FALSE
         if isinstance(node, Contains):
             part = jsonb.loads(node.json)
@@ -99,7 +111,7 @@ class _Kind:
 
     @property
     def _type(self) -> LiteralString:
-        return "text" if self._is_text else "numeric" if self._name == "chunk_index" else "timestamptz"
+        return "text" if self.is_text else "numeric" if self._name == "chunk_index" else "timestamptz"
 
     def _typed(self) -> Composable:
         if self._name == "created_at":
@@ -108,7 +120,7 @@ class _Kind:
 
     def _value(self, value: Any) -> Any:
         """Return *value* as this column's type, or `None` where it is of another."""
-        if self._is_text:
+        if self.is_text:
             return value if isinstance(value, str) else None
         if self._name == "chunk_index":
             number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 from pgrecall import jsonb
-from pgrecall.filters import And, Column, Compare, Contains, Equals, Filter, In, Key, Matches, Or, leaves
+from pgrecall.filters import And, Column, Compare, Contains, Equals, Filter, In, InTable, Key, Matches, Or, leaves
 from pgrecall.filters.limits import FEW
 from pgrecall.promoted import MAX_NUMBER_DIGITS, MAX_TEXT_BYTES, FieldType, PromotedField
 from pgrecall.sql.comparison import OPERATORS, has_trigram
@@ -111,7 +111,7 @@ def is_indexed(table: Table, filter: Filter) -> bool:
             return table.is_plain and json != b"null"
         case In(field=Key(), jsons=jsons):
             return table.is_plain and len(jsons) <= FEW and b"null" not in jsons
-        case Equals(field=column) | In(field=column):
+        case Equals(field=column) | In(field=column) | InTable(field=column):
             return str(column) == "$document_id" or (str(column) == "$id" and table.newest_by is None)
         case Matches(field=Column(name="content")):
             return table.content_indexed and has_trigram(filter)

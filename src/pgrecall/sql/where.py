@@ -21,6 +21,7 @@ from pgrecall.filters.nodes import (
     Exists,
     Filter,
     In,
+    InTable,
     IsEmpty,
     Key,
     Matches,
@@ -28,13 +29,14 @@ from pgrecall.filters.nodes import (
     Or,
     Order,
 )
-from pgrecall.sql.columns import column_condition
+from pgrecall.sql.columns import column_condition, column_text
 from pgrecall.sql.comparison import OPERATORS, matches
 from pgrecall.sql.compose import SQL, Composable, Param
 from pgrecall.sql.domains import domain_column, in_scope
 from pgrecall.sql.fields import field_condition
 from pgrecall.sql.metadata import place_of
 from pgrecall.sql.metadata_columns import metadata_column_condition
+from pgrecall.sql.related import in_table
 
 if TYPE_CHECKING:
     from pgrecall.sql.dialect import Dialect
@@ -88,6 +90,10 @@ def _condition(table: Table, node: Filter, dialect: Dialect) -> Composable:
             if (condition := metadata_column_condition(table, node.field, node)) is not None:
                 return condition
             return _KeyConditions(table, node.field, dialect).of(node)
+        case InTable(field=Column() as column):
+            return in_table(node, column_text(table, column))
+        case InTable(field=Key() as key):
+            return in_table(node, _KeyConditions(table, key, dialect).text)
         case _:
             msg = f"{node!r} is not a filter"
             raise TypeError(msg)
@@ -111,7 +117,7 @@ class _KeyConditions:
         self._metadata, self._path = place
         if not self._path:
             self._value = self._metadata
-            self._text = SQL("({value} #>> '{empty}')").format(value=self._value, empty=SQL("{}"))
+            self.text = SQL("({value} #>> '{empty}')").format(value=self._value, empty=SQL("{}"))
             return
         # Step by step, because a path in one would take a name that is a number for a place in a list.
         *steps, last = [Param(name, "text") for name in self._path]
@@ -119,7 +125,7 @@ class _KeyConditions:
         for step in steps:
             parent = SQL("{parent} -> {step}").format(parent=parent, step=step)
         self._value = SQL("({parent} -> {last})").format(parent=parent, last=last)
-        self._text = SQL("({parent} ->> {last})").format(parent=parent, last=last)
+        self.text = SQL("({parent} ->> {last})").format(parent=parent, last=last)
 
     def of(self, node: Leaf) -> Composable:
         match node:
@@ -146,7 +152,7 @@ class _KeyConditions:
             case Contains():
                 return self._contains(node.json)
             case Matches():
-                fits = matches(node, self._text)
+                fits = matches(node, self.text)
                 return SQL("({is_text} AND {fits})").format(is_text=self._is("string"), fits=fits)
             case _:
                 assert_never(node)
@@ -176,7 +182,7 @@ class _KeyConditions:
             # Not the database's collation, in which the order of two texts depends on the machine.
             text = Param(jsonb.loads(json), "text")
             return SQL('({is_text} AND {text} COLLATE "C" {operator} {other})').format(
-                is_text=self._is("string"), text=self._text, operator=operator, other=text
+                is_text=self._is("string"), text=self.text, operator=operator, other=text
             )
         return SQL("({is_number} AND {value} {operator} {other})").format(
             is_number=self._is("number"), value=self._value, operator=operator, other=self._dialect.json(json)
@@ -190,7 +196,7 @@ class _KeyConditions:
             return in_list
         text = Param(jsonb.loads(json), "text")
         in_text = SQL("({is_text} AND strpos({text}, {part}) > 0)").format(
-            is_text=self._is("string"), text=self._text, part=text
+            is_text=self._is("string"), text=self.text, part=text
         )
         is_key = SQL("({is_object} AND jsonb_exists({value}, {part}))").format(
             is_object=self._is("object"), value=self._value, part=text
