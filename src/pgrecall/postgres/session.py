@@ -125,23 +125,25 @@ class Session:
 
     @asynccontextmanager
     async def _within(self, transaction: Transaction) -> AsyncGenerator[None]:
-        await transaction.start()
+        # Entered, and not started by hand, so that asyncpg does not complain to the loop where a cancellation comes
+        # between it and the server: the pool then mends the connection.
+        await transaction.__aenter__()
         try:
             yield
-        except BaseException:
-            await self._roll_back(transaction)
+        except BaseException as error:
+            await self._roll_back(transaction, error)
             raise
         else:
-            await transaction.commit()
+            await transaction.__aexit__(None, None, None)
 
-    async def _roll_back(self, transaction: Transaction) -> None:
+    async def _roll_back(self, transaction: Transaction, error: BaseException) -> None:
         """Roll back, so that what led to it is raised and not what comes of it.
 
         On a network that has gone silent a rollback has no end, and a caller who gave up would wait on.
         """
         try:
             async with asyncio.timeout(self.patience):
-                await transaction.rollback()
+                await transaction.__aexit__(type(error), error, None)
         except TimeoutError:
             with suppress(asyncpg.InterfaceError):
                 self.connection.terminate()
