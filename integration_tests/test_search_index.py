@@ -161,3 +161,19 @@ async def test_many_searches_at_once_do_not_disturb_each_other(module_database, 
     ]
     for matches, (query, k, keep) in zip(answers, wanted, strict=True):
         corpus.check(matches, query, k, keep=keep, recall=0)
+
+
+@pytest.mark.parametrize("index", [HNSW(), IVFFlat(lists=4)])
+async def test_what_was_written_is_found_through_the_index_by_others_at_once(client, url, index):
+    docs = await client.get_or_create_collection("docs", dimensions=3)
+    await docs.upsert([Record(id=f"{n}", embedding=[1.0, n, 0.0]) for n in range(1, 200)])
+    await docs.create_index(index)
+    async with AsyncClient(url) as other:
+        there = other.collection("docs")
+        options = SearchOptions(access="index")
+        for n in range(5):
+            await docs.upsert([Record(id="new", embedding=[-1.0, 0.0, n])])
+            [found] = await there.search([-1.0, 0.0, n], 1, options=options)
+            assert (found.id, found.distance) == ("new", pytest.approx(0, abs=1e-6))
+        await docs.delete(["new"])
+        assert [match.id for match in await there.search([-1.0, 0.0, 4], 1, options=options)] != ["new"]
