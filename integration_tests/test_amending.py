@@ -1,8 +1,12 @@
 """Changing parts of records, not the same parts of each; deletions that tell; one table by several distances."""
 
+import asyncio
+from datetime import UTC, datetime
+
 import pytest
 
 from pgrecall import CollectionConfig, Distance, Record, RecordChange
+from pgrecall.collection import amending
 from pgrecall.errors import CollectionNotFound, ConfigError, DimensionMismatch, FilterError, RecordError, SchemaError
 
 ONE = [1.0, 0.0, 0.0]
@@ -80,3 +84,41 @@ async def test_only_tables_of_embeddings_are_listed_and_dropped(client, filled, 
             await client.delete_collection(name, adopted=adopted)
     await client.delete_collection("theirs", adopted=True)
     assert await client.list_vector_tables() == ["docs"]
+
+
+async def test_what_passes_a_filter_is_changed_and_nothing_else(docs, monkeypatch):
+    monkeypatch.setattr(amending, "_BLOCK", 7)
+    when = datetime(2024, 5, 1, tzinfo=UTC)
+    await docs.upsert([Record(id=f"{n:02}", embedding=ONE, metadata={"n": n, "half": n % 2}) for n in range(40)])
+    await docs.domain("other").upsert([Record(id="01", embedding=ONE, metadata={"half": 1})])
+    assert await docs.update_where({"half": 1, "n": {"$lt": 30}}, metadata={"half": 0, "when": when}) == 15
+    assert [record.metadata.get("when") for record in await docs.get(["01", "02"])] == [when, None]
+    assert await docs.count({"half": 1}) == 5
+    assert await docs.update_where({"half": 1}, metadata={"only": True}, merge=False) == 5
+    assert (await docs.get(["39"]))[0].metadata == {"only": True}
+    assert (await docs.upsert([Record(id="00", embedding=ONE, metadata={"n": 0, "half": 0})])).unchanged == 1
+    assert (await docs.upsert([Record(id="39", embedding=ONE, metadata={"n": 39, "half": 1})])).updated == 1
+    assert await docs.domain("other").count({"half": 1}) == 1
+    assert await docs.update_where({"half": 7}, metadata={"x": 1}) == 0
+    for wrong, error in (({}, FilterError), ({"a": {"$what": 1}}, FilterError)):
+        with pytest.raises(error):
+            await docs.update_where(wrong, metadata={"x": 1})
+    with pytest.raises(RecordError, match="NUL"):
+        await docs.update_where({"half": 0}, metadata={"x": "\0"})
+    with pytest.raises(ConfigError, match="one domain"):
+        await docs.all_domains().update_where({"half": 0}, metadata={"x": 1})
+    assert await docs.count({"x": {"$exists": True}}) == 0
+
+
+async def test_two_that_change_what_passes_lose_nothing(docs, monkeypatch):
+    monkeypatch.setattr(amending, "_BLOCK", 7)
+    await docs.upsert([Record(id=f"{n:02}", embedding=ONE, metadata={"n": n}) for n in range(60)])
+    await asyncio.gather(
+        *(docs.update_where({"n": {"$lt": 40}}, metadata={"low": True}) for _ in range(3)),
+        *(docs.update_where({"n": {"$gte": 20}}, metadata={"high": True}) for _ in range(3)),
+    )
+    assert [await docs.count(filter) for filter in ({"low": True}, {"high": True}, {"low": True, "high": True})] == [
+        40,
+        40,
+        20,
+    ]

@@ -310,6 +310,7 @@ CASES = {
     "switch_model": embedded,
     "tune": tuned,
     "update": lambda w: equals(w.red.update(["a", "c"], contents=["new", "new"]), 1),
+    "update_where": lambda w: equals(w.red.update_where({"kind": "x"}, metadata={"n": 3}), 2),
     "upsert": upserted,
     "using": using,
     "wait_for_index": lambda w: w.red.wait_for_index(1),

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall.collection import changes, reading
 from pgrecall.collection.ingest import check_writable
-from pgrecall.errors import ConfigError
+from pgrecall.errors import ConfigError, FilterError
+from pgrecall.filters import parse
 from pgrecall.records import RecordChange
 from pgrecall.rows import prepare_changes
+from pgrecall.sql import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pgrecall.filters import Filter
     from pgrecall.postgres import Session
 
+_BLOCK: Final = 5_000
 _PARTS: Final = tuple(field.name for field in fields(RecordChange) if field.name != "id")
 _PLURAL: Final = {
     "embedding": "embeddings",
@@ -50,6 +53,25 @@ class Amending:
             DimensionMismatch: An embedding has another length than the collection's.
         """
         return await _amend(self._handle, list(changes), merge=merge)
+
+    async def update_where(
+        self, filter: Filter | Mapping[str, Any], *, metadata: Mapping[str, Any], merge: bool = True
+    ) -> int:
+        """Change the metadata of all records that pass a filter, in one transaction, and return how many there were.
+
+        `count` with the same filter tells before how many that would be.
+
+        Args:
+            filter: Which records; an empty one is an error.
+            metadata: The new keys and values, the same for all of them.
+            merge: Whether keys are set in the metadata that is there; otherwise it is replaced.
+
+        Raises:
+            ConfigError: The handle is one of all domains.
+            FilterError: The filter is empty or malformed.
+            RecordError: A value cannot be stored.
+        """
+        return await _update_where(self._handle, parse(filter), metadata, merge=merge)
 
     async def delete_returning(
         self,
@@ -115,6 +137,32 @@ async def _amend(handle: Handle, amended: list[RecordChange], *, merge: bool) ->
         return sum([await changes.update_rows(session, selection, rows, merge=merge) for rows in prepared])
 
     return await handle.transaction(work)
+
+
+async def _update_where(handle: Handle, filter: Filter | None, metadata: Mapping[str, Any], *, merge: bool) -> int:
+    if filter is None:
+        msg = "an empty filter would change everything; to do that, pass {'$id': {'$exists': True}}"
+        raise FilterError(msg)
+
+    async def work(session: Session) -> int:
+        table = await handle.table(session)
+        if table is None:
+            return 0
+        check_writable(table, session.server)
+        reading.check_one_domain(handle.scope, table, "update_where")
+        chosen, own = handle.selection(session, table, filter), handle.selection(session, table)
+        changed, after = 0, None
+        # In the order of the ids, so that no two writers can wait for each other, and none is met twice although
+        # what is changed may decide what passes.
+        while ids := [row[0] for row in await session.fetch(select.locked_ids(chosen, _BLOCK, after))]:
+            rows = prepare_changes(table, ids, {"metadatas": [metadata] * len(ids)}, merge=merge)
+            changed += await changes.update_rows(session, own, rows, merge=merge)
+            after = ids[-1]
+        return changed
+
+    changed = await handle.transaction(work)
+    handle.knowledge.forget_estimates()
+    return changed
 
 
 def _parts(change: RecordChange) -> tuple[str, ...]:

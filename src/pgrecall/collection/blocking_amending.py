@@ -23,6 +23,12 @@ class Amending:
         """See `AsyncCollection.amend`."""
         return portal.call(self.asynchronous.amend(changes, merge=merge))
 
+    def update_where(
+        self, filter: Filter | Mapping[str, Any], *, metadata: Mapping[str, Any], merge: bool = True
+    ) -> int:
+        """See `AsyncCollection.update_where`."""
+        return portal.call(self.asynchronous.update_where(filter, metadata=metadata, merge=merge))
+
     def delete_returning(
         self,
         ids: Sequence[str] | None = None,

@@ -133,6 +133,29 @@ def _newest(table: Table) -> Composable:
     return SQL("ORDER BY {id}, {newest} DESC").format(id=row_id, newest=newest)
 
 
+def locked_ids(selection: Selection, limit: int, after: str | None) -> Statement:
+    """Return the statement that locks selected rows, in the order of their ids, and reads those as text.
+
+    For a transaction that has said whose rows it is about: locks of a statement that says so itself would end with it.
+    """
+    table = selection.table
+    row_id = Identifier(table.columns.id)
+    parts = [*conditions(selection), SQL("{id} IS NOT NULL").format(id=row_id)]
+    if after is not None:
+        behind = SQL("{id} > {after}::{type}")
+        parts.append(behind.format(id=row_id, after=Param(after, "text"), type=id_type(table)))
+    return (
+        SQL("SELECT {id}::text FROM {table} AS stored {where} ORDER BY stored.{id} LIMIT {limit} FOR UPDATE")
+        .format(
+            id=row_id,
+            table=Identifier(table.schema, table.name),
+            where=where(parts),
+            limit=Integer(limit),
+        )
+        .compile()
+    )
+
+
 def metadata_keys(selection: Selection) -> Statement | None:
     """Return the statement that reads which keys the metadata of rows has; `None` where the table has none."""
     metadata = metadata_object(selection.table)
