@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic resolves it in models with such settings
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from pgrecall.checks import is_number
 from pgrecall.columns import Columns, check_identifier
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
@@ -64,7 +64,7 @@ def check_range(value: object, what: str, low: int, high: int) -> int:
 
 def check_seconds(value: object, what: str) -> None:
     """Raise `ConfigError` where *value* is no positive, finite number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+    if not is_number(value) or value <= 0:
         msg = f"{what} must be a positive number of seconds, not {value!r}"
         raise ConfigError(msg)
 
@@ -334,6 +334,6 @@ class MMR:
     def __post_init__(self) -> None:
         check_range(self.fetch_k, "fetch_k", 1, MAX_K)
         value = self.lambda_mult
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        if not is_number(value) or not 0 <= value <= 1:
             msg = f"lambda_mult must be a number from 0 to 1, not {value!r}"
             raise ConfigError(msg)

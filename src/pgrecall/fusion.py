@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pgrecall.checks import is_number
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Fusion(Protocol):
 
 
 def _check_share(value: object, what: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         msg = f"{what} must be a number from 0 to 1, not {value!r}"
         raise ConfigError(msg)
 
@@ -93,13 +93,13 @@ class ReciprocalRank:
             if leg not in LEGS:
                 msg = f"weights knows {LEGS}, not {leg!r}"
                 raise ConfigError(msg)
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            if not is_number(weight) or weight < 0:
                 msg = f"the weight of {leg} must be a number of 0 or more, not {weight!r}"
                 raise ConfigError(msg)
         if self.weights and not any(self.weights.get(leg, 1.0) for leg in LEGS):
             msg = "at least one weight must be above 0"
             raise ConfigError(msg)
-        if isinstance(self.constant, bool) or not isinstance(self.constant, int | float) or not self.constant >= 0:
+        if not is_number(self.constant) or self.constant < 0:
             msg = f"constant must be a number of 0 or more, not {self.constant!r}"
             raise ConfigError(msg)
 

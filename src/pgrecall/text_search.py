@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from pgrecall.checks import is_number
 from pgrecall.errors import ConfigError
 
 DEFAULT_COLUMN: Final = "content_tsv"
@@ -107,10 +107,10 @@ class TextSearch:
         if self.language_key is not None and (not isinstance(self.language_key, str) or not self.language_key):
             msg = f"language_key must be a metadata key, not {self.language_key!r}"
             raise ConfigError(msg)
-        if not _is_number(self.k1) or self.k1 < 0:
+        if not is_number(self.k1) or self.k1 < 0:
             msg = f"k1 must be a number of 0 or more, not {self.k1!r}"
             raise ConfigError(msg)
-        if not _is_number(self.b) or not 0 <= self.b <= 1:
+        if not is_number(self.b) or not 0 <= self.b <= 1:
             msg = f"b must be a number from 0 to 1, not {self.b!r}"
             raise ConfigError(msg)
 
@@ -132,7 +132,3 @@ class TextSearch:
     def configuration(self) -> str:
         """Name of the text search configuration for *language*."""
         return configuration(self.language)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from pgrecall.checks import is_number
 from pgrecall.collection import grouping, similar
 from pgrecall.collection.retrieval import checked_extras
 from pgrecall.collection.searching import Query
@@ -96,7 +96,7 @@ class Exploration:
             FilterError: The filter is malformed.
         """
         bound = min_score if max_distance is None else max_distance
-        if (max_distance is None) == (min_score is None) or not _is_number(bound):
+        if (max_distance is None) == (min_score is None) or not is_number(bound):
             msg = f"pass either max_distance or min_score, a finite number, not {max_distance!r} and {min_score!r}"
             raise ConfigError(msg)
         query = Query.of(embedding, limit, filter, None, min_score=min_score, extras=checked_extras(include))
@@ -219,7 +219,3 @@ class Exploration:
             SchemaError: The table has no such column.
         """
         return await grouping.facet(self._handle, field, limit, filter)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

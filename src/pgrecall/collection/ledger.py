@@ -6,12 +6,12 @@ that knowledge and the rows come apart when a run is killed between the two; in 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncpg import exceptions as pg
 
 from pgrecall import jsonb
+from pgrecall.checks import is_number
 from pgrecall.collection.namespace import Namespace
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError
@@ -250,8 +250,6 @@ def _candidates(metadata: bytes | None) -> bytes:
 
 
 def _check_time(value: object, what: str) -> None:
-    if value is not None and (
-        isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
-    ):
+    if value is not None and not is_number(value):
         msg = f"{what} must be a time in seconds since 1970, not {value!r}"
         raise ConfigError(msg)

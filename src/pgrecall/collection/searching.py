@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from pgrecall import codes, vectors
+from pgrecall.checks import is_number
 from pgrecall.collection.drift import warn_if_outgrown
 from pgrecall.collection.estimating import Counts, counts, learn
 from pgrecall.collection.reading import as_matches
@@ -290,7 +290,7 @@ def checked_score(value: object) -> float | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         msg = f"score_threshold must be a finite number, not {value!r}"
         raise ConfigError(msg)
     return float(value)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from pgrecall.checks import is_number
 from pgrecall.collection import plotting, searching
 from pgrecall.collection.trial import EXACT, Trial, check_sample, percentile
 from pgrecall.config import SearchOptions
@@ -119,7 +120,7 @@ class Aim:
     plot: str | os.PathLike[str] | None
 
     def __post_init__(self) -> None:
-        if isinstance(self.target, bool) or not isinstance(self.target, int | float) or not 0 < self.target <= 1:
+        if not is_number(self.target) or not 0 < self.target <= 1:
             msg = f"target must be a recall above 0 and at most 1, not {self.target!r}"
             raise ConfigError(msg)
         check_sample(self.sample, self.queries)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.caches import BaseCache
 
+from pgrecall.checks import is_number
 from pgrecall.collection.keywords import refuse_unknown
 from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import open_collection
@@ -88,8 +88,7 @@ class PGRecallSemanticCache(BaseCache, Closing):
         client: ClientLike | None = None,
         domain: str | Unset = UNSET,
     ) -> None:
-        number = isinstance(score_threshold, int | float) and not isinstance(score_threshold, bool)
-        if not number or not math.isfinite(score_threshold):
+        if not is_number(score_threshold):
             msg = f"score_threshold must be a finite number, not {score_threshold!r}"
             raise ConfigError(msg)
         if ttl is not None and not (isinstance(ttl, timedelta) and ttl > timedelta()):

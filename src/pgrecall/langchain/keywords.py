@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pgrecall.checks import is_number
 from pgrecall.collection.keywords import (
     HYBRID_OPTIONS,
     KEYWORD_OPTIONS,
@@ -254,7 +254,7 @@ def relevance_of(match: Match, relevance: RelevanceFunction | None) -> float:
 def _checked(threshold: object) -> float | None:
     if threshold is None:
         return None
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not math.isfinite(threshold):
+    if not is_number(threshold):
         msg = f"score_threshold must be a relevance from 0 to 1, not {threshold!r}"
         raise ConfigError(msg)
     return float(threshold)

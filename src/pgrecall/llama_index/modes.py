@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
+from pgrecall.checks import is_number
 from pgrecall.collection.keywords import (
     HYBRID_OPTIONS,
     KEYWORD_OPTIONS,
@@ -299,7 +300,7 @@ def _threshold(query: VectorStoreQuery, keywords: Mapping[str, Any]) -> float:
     value = keywords.get(_THRESHOLD, query.mmr_threshold)
     if value is None:
         return _DEFAULT_THRESHOLD
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         msg = f"{_THRESHOLD} must be a number from 0 (as varied as possible) to 1 (simply the nearest), not {value!r}"
         raise ConfigError(msg)
     return float(value)
@@ -314,7 +315,7 @@ def _prefetch(k: int, keywords: Mapping[str, Any]) -> int:
     if wanted is not None:
         return max(k, check_range(wanted, _PREFETCH, 1, MAX_K))
     factor = _DEFAULT_FACTOR if factor is None else factor
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 1 <= factor <= MAX_K:
+    if not is_number(factor) or not 1 <= factor <= MAX_K:
         msg = f"{_FACTOR} must be a number from 1 to {MAX_K}, not {factor!r}"
         raise ConfigError(msg)
     return min(MAX_K, max(k, int(k * factor)))

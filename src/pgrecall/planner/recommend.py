@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from pgrecall.checks import is_number
 from pgrecall.config import HNSW, Index, IVFFlat, check_range
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError
@@ -96,10 +97,10 @@ def recommend_index(
     check_range(rows, "rows", 0, 2**63 - 1)
     check_range(dimensions, "dimensions", 1, VectorType.VECTOR.max_dimensions)
     available = math.inf if memory is None else _bytes(memory)
-    if not _is_number(recall) or not 0 < recall <= 1:
+    if not is_number(recall) or not 0 < recall <= 1:
         msg = f"recall must be above 0 and at most 1, not {recall!r}"
         raise ConfigError(msg)
-    if not _is_number(writes) or not 0 <= writes < math.inf:
+    if not is_number(writes) or writes < 0:
         msg = f"writes must be a number of rows a second, not {writes!r}"
         raise ConfigError(msg)
     duration = costs.STATEMENT + costs.exact(dimensions, rows)
@@ -293,10 +294,6 @@ def _bytes(memory: int | str) -> int:
         msg = f"memory must be a number of bytes, or a size such as '8GB', not {memory!r}"
         raise ConfigError(msg)
     return size
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _described(index: Index | None) -> str:

@@ -1,0 +1,12 @@
+"""What an argument is, as settings everywhere have to know of what callers pass them."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import TypeGuard
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether *value* is a finite number, NumPy's own among them: no truth value, and nothing that reads like one."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
