@@ -7,6 +7,8 @@ import pytest
 
 from pgrecall import MMR, Convex
 from pgrecall.checks import is_number
+from pgrecall.config import check_range
+from pgrecall.errors import ConfigError
 
 
 @pytest.mark.parametrize("value", [0, -1, 0.5, np.float32(0.5), np.int64(3), np.float64(2)])
@@ -24,3 +26,6 @@ def test_nothing_else_is_one(value):
 def test_settings_take_numbers_of_numpy():
     assert MMR(lambda_mult=np.float32(0.5)).lambda_mult == 0.5
     assert Convex(alpha=np.float32(0.25)).alpha == 0.25
+    assert check_range(np.int64(3), "k", 1, 5) == 3
+    with pytest.raises(ConfigError, match="k must be a whole number from 1 to 5"):
+        check_range(np.float64(3), "k", 1, 5)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic resolves it in models with such settings
 from dataclasses import dataclass, field
 from hashlib import sha256
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pgrecall.checks import is_number
@@ -56,10 +57,10 @@ def check_range(value: object, what: str, low: int, high: int) -> int:
     Raises:
         ConfigError: It is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
         msg = f"{what} must be a whole number from {low} to {high}, not {value!r}"
         raise ConfigError(msg)
-    return value
+    return int(value)
 
 
 def check_seconds(value: object, what: str) -> None:
