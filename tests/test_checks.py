@@ -17,7 +17,7 @@ def test_finite_numbers_are_numbers(value):
 
 
 @pytest.mark.parametrize(
-    "value", [True, np.True_, None, "1", Decimal(1), 1j, float("nan"), float("inf"), [1], np.float32("nan")]
+    "value", [True, np.True_, None, "1", Decimal(1), 1j, float("nan"), float("inf"), 10**400, [1], np.float32("nan")]
 )
 def test_nothing_else_is_one(value):
     assert not is_number(value)

@@ -164,7 +164,7 @@ def of_names(schema, name, column, field, other):
     fields = parse_fields({field: str})
     config = CollectionConfig(name=name, schema=schema, dimensions=3, columns=columns)
     made = table(schema=schema, name=name, columns=columns, key=("domain_id", column), fields=fields)
-    selection = Selection(made, Scope.of("d"), BINARY, Equals(Key((field,)), b'"x"'))
+    selection = Selection(made, Scope.of("d"), BINARY, Equals(fields[0].key, b'"x"'))
     return [
         *ddl.create_table(config, 3, BINARY),
         ddl.create_schema(schema),

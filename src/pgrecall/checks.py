@@ -9,4 +9,7 @@ from typing import TypeGuard
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether *value* is a finite number, NumPy's own among them: no truth value, and nothing that reads like one."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False  # a whole number beyond every float

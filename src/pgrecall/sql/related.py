@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def in_table(node: InTable, text: Composable) -> Composable:
     """Return that *text*, the field of *node*, is in the other table."""
-    # One row decides for all that look for it, so the table is read once, or entered through its index, as
-    # PostgreSQL likes better.
+    # Not EXISTS, which would be asked again for every row that an index on the embeddings gives: here PostgreSQL may
+    # read the other table once, and look each row up in memory.
     found = SQL("{text} IN (SELECT related.{column}::text FROM {table} AS related{where})")
     parts = [_condition(name, value) for name, _, value in node.where]
     return found.format(
