@@ -57,7 +57,7 @@ def check_range(value: object, what: str, low: int, high: int) -> int:
     Raises:
         ConfigError: It is not.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
         msg = f"{what} must be a whole number from {low} to {high}, not {value!r}"
         raise ConfigError(msg)
     return int(value)
