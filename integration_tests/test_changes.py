@@ -156,7 +156,7 @@ async def test_delete_by_an_empty_filter_is_an_error(filled, filter):
     "given",
     [
         {"ids": "a"},
-        {"ids": [1]},
+        {"ids": [1.0]},
         {"document_ids": "x"},
         {"document_ids": [1]},
         {"document_ids": ["\ud800"]},

@@ -56,7 +56,7 @@ async def test_get_of_an_unknown_extra_is_an_error(docs):
         await docs.get(["a"], include=["vectors"])
 
 
-@pytest.mark.parametrize("ids", ["abc", b"abc", [5], [None], [""], ["a\x00"], ["\ud800"], ["x" * 2_001]])
+@pytest.mark.parametrize("ids", ["abc", b"abc", [5.0], [None], [""], ["a\x00"], ["\ud800"], ["x" * 2_001]])
 async def test_get_of_what_is_no_id_is_an_error(docs, ids):
     with pytest.raises(ConfigError, match="id"):
         await docs.get(ids)

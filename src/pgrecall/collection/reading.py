@@ -266,7 +266,7 @@ def _start(after: str | None, *, everywhere: bool, table: Table) -> tuple[str, .
         return None
     try:
         if not everywhere:
-            return (check_id(after, table),)
+            return (check_id(content(after), table),)
         domain, row_id = json.loads(after)
         return (str(Scope.of(domain).domain), check_id(row_id, table))
     except (ValueError, TypeError):

@@ -294,10 +294,14 @@ def _taken(records: Iterable[Any]) -> Iterator[tuple[Any, Any, Any]]:
         yield row_id, media, metadata
 
 
-def _record(row_id: Any, vector: Any, metadata: Any) -> Record:
+def _check_id(row_id: object) -> None:
     if not isinstance(row_id, str):
         msg = f"an id must be a string, not {row_id!r:.80}"
         raise ArgError(msg)
+
+
+def _record(row_id: Any, vector: Any, metadata: Any) -> Record:
+    _check_id(row_id)
     return Record(id=row_id, embedding=_sized(vector), metadata={} if metadata is None else metadata)
 
 
@@ -311,4 +315,7 @@ def _ids(ids: Iterable[str]) -> list[str]:
     if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
         msg = f"ids must be a list of strings, not {ids!r:.80}"
         raise ArgError(msg)
-    return list(ids)
+    found = list(ids)
+    for row_id in found:
+        _check_id(row_id)
+    return found
