@@ -31,7 +31,7 @@ LIMITS = Limits(memory=GB, buffers=GB, cache=4 * GB, workers=2, parallel=8, proc
 CONDITION = ServerCondition(available_vector="0.8.6")
 INDEX = VectorIndex(name="docs_idx", method="hnsw", distance=Distance.COSINE, valid=True)
 SHAPE = table(indexes=(INDEX,), rows=20_000)
-FIGURES = TableFigures(rows=20_000, analyzed_at="2026-01-01", vacuumed_at="2026-01-01")
+FIGURES = TableFigures(rows=20_000, analyzed_at="2026-01-01")
 WELL = Condition(table=SHAPE, user="app", facts=Facts(figures=FIGURES))
 PLAN = Plan(access=Access.INDEX, reason="of the test", k=10, fetch=10, index="docs_idx")
 RECALL = RecallReport(
