@@ -1,5 +1,6 @@
 """A password that a URL holds is shown nowhere: in no object, copy, log record or error, and in no frame of ours."""
 
+import asyncio
 import copy
 import json
 import logging
@@ -252,6 +253,49 @@ async def test_no_error_of_a_working_connection_shows_the_password(server, datab
         assert await docs.count() == 0
     assert SECRET not in talkative.text
     assert TEMPLATE not in talkative.text
+
+
+class Rendering(logging.Handler):
+    """Keeps log records as a reporter of errors does: with the variables of all frames."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def emit(self, record):
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            trace = traceback.TracebackException.from_exception(record.exc_info[1], capture_locals=True)
+            text += "".join(trace.format())
+        self.said.append(text)
+
+
+async def test_what_the_pool_logs_of_its_own_accord_shows_no_password(server, database):
+    if server.hold is None:
+        pytest.skip("needs the embedded server, which asks nobody for a password")
+    handler = Rendering()
+    logger = logging.getLogger("asyncpg")
+    logger.addHandler(handler)
+    try:
+        url = server.address(database.name, "postgres", SECRET)
+        async with AsyncClient(url, pool=PoolConfig(min_size=2, max_size=2)) as client:
+            await client.list_collections()
+            server.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
+            server.execute(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'"
+            )
+            for _ in range(200):
+                if handler.said:
+                    break
+                await asyncio.sleep(0.02)
+            server.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
+            assert await client.list_collections() == []
+    finally:
+        logger.removeHandler(handler)
+    told = "\n".join(handler.said)
+    assert "Failed to restore" in told
+    assert "not currently accepting connections" in told
+    assert SECRET not in told
 
 
 @pytest.mark.parametrize(

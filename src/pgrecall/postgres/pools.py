@@ -53,6 +53,25 @@ class _Connection(asyncpg.Connection):
         return ""
 
 
+class _Maker:
+    """Makes a pool's connections, without the pool knowing the password.
+
+    A pool replaces lost connections on its own account, and logs why it could not, with all frames.
+    """
+
+    __slots__ = ("_arguments",)
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._arguments = arguments
+
+    async def connect(self, _url: object, **given: Any) -> asyncpg.Connection:
+        """Return a new connection, for a pool that knows no URL, and wants it to be as *given*."""
+        try:
+            return await asyncpg.connect(**self._arguments, **given)
+        except BaseException as error:
+            raise without_secrets(error) from error.__cause__
+
+
 class Pools(OfThisProcess):
     """The pools of one client: where its sessions come from."""
 
@@ -141,9 +160,9 @@ class Pools(OfThisProcess):
                 await codecs.register(connection, server)
 
             pool = await asyncpg.create_pool(
-                **arguments,
                 min_size=self._config.min_size,
                 max_size=self._config.max_size,
+                connect=_Maker(arguments).connect,
                 connection_class=_Connection,
                 init=prepare,
             )
