@@ -2,10 +2,12 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 
+from integration_tests.tenants import config, own, role_of, roles
 from pgrecall import AsyncClient, Client, CollectionConfig, Record
-from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError
+from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, PermissionDenied
 
 
 async def test_alias_is_created_switched_listed_and_dropped(url):
@@ -72,3 +74,67 @@ def test_blocking_client_has_aliases_too(url):
         assert client.switch_alias("docs", "one") == "one"
         assert client.list_aliases() == {"docs": "one"}
         client.drop_alias("docs")
+
+
+# What would point an alias elsewhere, or take it away.
+SWITCHING = (
+    "UPDATE pgrecall_aliases SET collection = 'other'",
+    "INSERT INTO pgrecall_aliases (domain_id, namespace, key, collection) VALUES ('default', 'collections', 'n', 'docs')",
+    "INSERT INTO pgrecall_aliases (domain_id, namespace, key, collection) "
+    "VALUES ('default', 'collections', 'papers', 'other') "
+    "ON CONFLICT (domain_id, namespace, key) DO UPDATE SET collection = EXCLUDED.collection",
+    "DELETE FROM pgrecall_aliases",
+    "SELECT * FROM pgrecall_aliases FOR UPDATE",
+    "COPY pgrecall_aliases FROM stdin",
+    "TRUNCATE pgrecall_aliases",
+    "DROP TABLE pgrecall_aliases",
+    "ALTER TABLE pgrecall_aliases RENAME TO other",
+    "CREATE TRIGGER mine BEFORE INSERT ON pgrecall_aliases EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "CREATE RULE mine AS ON UPDATE TO pgrecall_aliases DO INSTEAD NOTHING",
+)
+
+
+@pytest.mark.parametrize("policies", [False, True], ids=["plain", "policies"])
+async def test_who_works_in_a_collection_follows_its_aliases_and_cannot_switch_them(database, policies):
+    settings = config(row_level_security=policies)
+    async with roles(database, settings) as (boss, runtime), AsyncClient(boss) as owner:
+        await owner.create_collection(config(name="other", row_level_security=policies))
+        await owner.create_alias("papers", "docs")
+        reader = database.role()
+        await owner.collection(settings).grant(role_of(reader), write=False)
+        for role in (runtime, reader):
+            async with AsyncClient(role) as client:
+                opened = await client.open_alias("papers", config=settings, domain="red")
+                if role == runtime:
+                    assert (await opened.upsert(own("red"))).inserted == 2
+                # Which collection a name stands for is the same for all domains.
+                assert await opened.count() == 2
+                assert await opened.domain("blue").count() == 0
+                assert await client.list_aliases() == {"papers": "docs"}
+                for call in (
+                    client.create_alias("more", "docs"),
+                    client.create_alias("papers", "docs"),
+                    client.switch_alias("papers", "other"),
+                    client.drop_alias("papers"),
+                ):
+                    with pytest.raises(PermissionDenied, match="pgrecall_aliases"):
+                        await call
+            connection = await asyncpg.connect(role)
+            # A warning only, by which nothing is granted.
+            await connection.execute("GRANT UPDATE ON pgrecall_aliases TO CURRENT_USER")
+            for statement in SWITCHING:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+            rows = await connection.fetch("SELECT key, collection FROM pgrecall_aliases")
+            assert [tuple(row) for row in rows] == [("papers", "docs")]
+            await connection.close()
+        assert await owner.switch_alias("papers", "other") == "docs"
+        database.execute(f"DROP OWNED BY {role_of(reader)}")
+
+
+async def test_a_role_that_was_given_nothing_is_told_what_reading_aliases_takes(database):
+    async with roles(database, config()) as (boss, _), AsyncClient(boss) as owner:
+        await owner.create_alias("papers", "docs")
+        async with AsyncClient(database.role()) as client:
+            with pytest.raises(PermissionDenied, match=r"GRANT SELECT ON public\.pgrecall_aliases"):
+                await client.open_alias("papers")

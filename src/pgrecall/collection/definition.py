@@ -10,6 +10,7 @@ from pgrecall.config import HNSW, CollectionConfig, IVFFlat, check_identifier
 from pgrecall.errors import ConfigError, DimensionMismatch
 from pgrecall.promoted import CONTENT, PromotedField
 from pgrecall.sql import ddl, promoted, security, side_tables, text_column
+from pgrecall.sql.aliases import ALIASES
 from pgrecall.sql.compose import Identifier, Statement
 from pgrecall.sql.dialect import Dialect
 from pgrecall.sql.key_values import KEY_VALUES
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pgrecall.sql.side_tables import SideTable
 
 SIDE_TABLES: Final = (LEDGER, KEY_VALUES, RUNS)
+"""Tables beside the collections whose rows belong to domains."""
+SHARED_TABLES: Final = (ALIASES,)
+"""Tables beside the collections that are the same for all domains: who works in one may read them, and no more."""
 _BUILTIN: Final = "pg_catalog."
 
 
@@ -158,8 +162,13 @@ def side_policies(side: SideTable, schema: str, owner: str | None = None) -> lis
 def rights(wanted: Rights, config: CollectionConfig, vector_schema: str) -> list[Statement]:
     """Return the statements that give a role what it needs on a collection, and nothing beyond."""
     tables = [Identifier(config.schema, name) for name in (config.name, *(side.name for side in SIDE_TABLES))]
+    shared = [Identifier(config.schema, side.name) for side in SHARED_TABLES]
     made = [security.create_role(wanted.role), security.describe_role(wanted.role)] if wanted.create else []
-    return [*made, *security.grants(wanted.role, tables, [config.schema, vector_schema], write=wanted.write)]
+    return [
+        *made,
+        *security.grants(wanted.role, tables, [config.schema, vector_schema], write=wanted.write),
+        *security.grants(wanted.role, shared, [], write=False),
+    ]
 
 
 def collection_sql(
@@ -209,6 +218,8 @@ def collection_sql(
         found += side_tables.create(side, config.schema)
         if config.row_level_security:
             found += side_policies(side, config.schema)
+    for side in SHARED_TABLES if beside else ():
+        found += side_tables.create(side, config.schema)
     found += _vector_index(table, config, dialect)
     if runtime is not None:
         found += rights(runtime, config, vector_schema)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pgrecall.collection.definition import SIDE_TABLES, Rights, rights, side_policies, table_policies
+from pgrecall.collection.definition import SHARED_TABLES, SIDE_TABLES, Rights, rights, side_policies, table_policies
 from pgrecall.errors import CollectionNotFound, PermissionDenied, SchemaError
 from pgrecall.postgres import catalog, partitions
 from pgrecall.sql import ddl, security, side_tables
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 
 async def secure_side_tables(session: Session, schema: str, *, policed: bool = True) -> None:
-    """Have the tables beside the collections there, and under row-level security if *policed*; within a transaction.
+    """Have the tables beside the collections there; within a transaction.
+
+    Those whose rows belong to domains are put under row-level security if *policed*.
 
     Raises:
         InsufficientPrivilegeError: The role may not make them, or does not own them.
     """
-    for side in SIDE_TABLES:
+    for side in (*SIDE_TABLES, *SHARED_TABLES):
         facts = await session.fetch(side_tables.facts(schema, side.name))
         if not facts:
             for statement in side_tables.create(side, schema):
                 await session.execute(statement)
-        if policed and not (facts and facts[0][3]):
+        if policed and side in SIDE_TABLES and not (facts and facts[0][3]):
             owner = facts[0][4] if facts else None
             for statement in side_policies(side, schema, owner):
                 await session.execute(statement)
