@@ -17,6 +17,7 @@ QUESTIONS = {
     "pipeline": "What does taking in whole sources cost, does a killed run resume exactly, who notices re-embedding?",
     "soak": "Does anything get lost, doubled or fat when everything goes on at once, and backends die at random?",
     "tenants": "Which layout serves many tenants best: one table, HASH partitions, or one for each domain?",
+    "security": "What does row-level security cost?",
     "calibrate": "What does each way to the rows cost on this machine?",
 }
 """Name of a question, which is the module with its `add_arguments` and `main`, and what it asks."""

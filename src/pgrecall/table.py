@@ -193,6 +193,7 @@ class Table:
         policed: Whether the policies are in force that let each role see only the domains that it names.
         owner: The role that owns the table.
         owned: Whether this role is the owner, or a member of it.
+        lookup: The view that finds rows by their metadata under row-level security; `None` where this role has none.
     """
 
     schema: str
@@ -230,6 +231,7 @@ class Table:
     policed: bool = False
     owner: str = ""
     owned: bool = True
+    lookup: str | None = None
 
     @property
     def qualified_name(self) -> str:

@@ -245,7 +245,9 @@ class AsyncClient(Inspection, Aliases):
             functions = [await catalog.trigger_function(session, schema, name, trigger) for trigger in triggers]
             functions += await partitions.checking_functions(session, schema, name)
             moves = await partitions.moves(session, schema, name)
-            await session.execute(ddl.drop_table(schema, name))
+            # A lookup need not be its owner's to drop, but goes with the table; what is others' must not.
+            cascade = await catalog.only_lookups_depend(session, schema, name)
+            await session.execute(ddl.drop_table(schema, name, cascade=cascade))
             for move in moves:
                 # Their triggers went with the table.
                 await session.execute(ddl.drop_table(move.schema, move.name))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pgrecall.config import HNSW, CollectionConfig, IVFFlat, check_identifier
 from pgrecall.errors import ConfigError, DimensionMismatch
 from pgrecall.promoted import CONTENT, PromotedField
-from pgrecall.sql import ddl, promoted, security, side_tables, text_column
+from pgrecall.sql import ddl, lookups, promoted, security, side_tables, text_column
 from pgrecall.sql.aliases import ALIASES
 from pgrecall.sql.compose import Identifier, Statement
 from pgrecall.sql.dialect import Dialect
@@ -154,15 +154,36 @@ def table_policies(table: Table, owner: str | None = None) -> list[Statement]:
     return security.policies(name, str(table.columns.domain_id), domain_type=table.domain_type, owner=owner)
 
 
+def new_lookup(table: Table, name: str, owner: str | None = None) -> list[Statement]:
+    """Return the statements that make the lookup of a table under row-level security, where it can have one.
+
+    They are for a role to run that the policies do not bind; see `pgrecall.sql.lookups`.
+    """
+    return lookups.create(table, name, owner) if lookups.serves(table) else []
+
+
+def lookup_name() -> str:
+    """Return a name for a table's lookup that no other table's has: a table can be renamed."""
+    return f"pgrecall_lookup_{uuid.uuid4().hex[:16]}"
+
+
 def side_policies(side: SideTable, schema: str, owner: str | None = None) -> list[Statement]:
     """Return the statements that put a table beside the collections under row-level security."""
     return security.policies(Identifier(schema, side.name), "domain_id", owner=owner)
 
 
-def rights(wanted: Rights, config: CollectionConfig, vector_schema: str) -> list[Statement]:
-    """Return the statements that give a role what it needs on a collection, and nothing beyond."""
+def rights(wanted: Rights, config: CollectionConfig, vector_schema: str, lookup: str | None) -> list[Statement]:
+    """Return the statements that give a role what it needs on a collection, and nothing beyond.
+
+    Args:
+        wanted: Which role, and for what.
+        config: The collection.
+        vector_schema: Schema of the extension.
+        lookup: Name of the collection's lookup, if it has one.
+    """
     tables = [Identifier(config.schema, name) for name in (config.name, *(side.name for side in SIDE_TABLES))]
-    shared = [Identifier(config.schema, side.name) for side in SHARED_TABLES]
+    read = [*(side.name for side in SHARED_TABLES), *([] if lookup is None else [lookup])]
+    shared = [Identifier(config.schema, name) for name in read]
     made = [security.create_role(wanted.role), security.describe_role(wanted.role)] if wanted.create else []
     return [
         *made,
@@ -212,8 +233,11 @@ def collection_sql(
         *_ranking(table, config),
         *new_columns(table, config.promoted, _text(config), dialect, quantizes=True),
     ]
+    lookup = lookup_name() if config.row_level_security and lookups.serves(table) else None
     if config.row_level_security:
         found += table_policies(table)
+    if lookup is not None:
+        found += new_lookup(table, lookup)
     for side in SIDE_TABLES if beside else ():
         found += side_tables.create(side, config.schema)
         if config.row_level_security:
@@ -222,7 +246,7 @@ def collection_sql(
         found += side_tables.create(side, config.schema)
     found += _vector_index(table, config, dialect)
     if runtime is not None:
-        found += rights(runtime, config, vector_schema)
+        found += rights(runtime, config, vector_schema, lookup)
     return "".join(f"{statement.text};\n" for statement in found)
 
 

@@ -8,7 +8,7 @@ from asyncpg import exceptions as pg
 
 from pgrecall.collection.definition import new_partitions, new_table, table_policies
 from pgrecall.collection.promoting import promote_new
-from pgrecall.collection.securing import secure_side_tables
+from pgrecall.collection.securing import look_up, secure_side_tables
 from pgrecall.columns import Columns
 from pgrecall.config import ORIGINAL_MODEL
 from pgrecall.distance import Distance, VectorType
@@ -94,6 +94,7 @@ async def _create(session: Session, config: CollectionConfig, dimensions: int) -
             if config.row_level_security:
                 for statement in table_policies(made):
                     await session.execute(statement)
+                await look_up(session, made)
                 await secure_side_tables(session, config.schema)
             table = await catalog.read_table(session, config)
     except pg.InsufficientPrivilegeError as error:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pgrecall.collection.definition import SHARED_TABLES, SIDE_TABLES, Rights, rights, side_policies, table_policies
+from pgrecall.collection.definition import (
+    SHARED_TABLES,
+    SIDE_TABLES,
+    Rights,
+    lookup_name,
+    new_lookup,
+    rights,
+    side_policies,
+    table_policies,
+)
 from pgrecall.errors import CollectionNotFound, PermissionDenied, SchemaError
 from pgrecall.postgres import catalog, partitions
 from pgrecall.sql import ddl, security, side_tables
@@ -36,6 +45,19 @@ async def secure_side_tables(session: Session, schema: str, *, policed: bool = T
                 await session.execute(statement)
 
 
+async def look_up(session: Session, table: Table, owner: str | None = None) -> None:
+    """Make the lookup of a table that is under the policies, where there is none, and this role can; see `new_lookup`.
+
+    Args:
+        session: Runs statements, within a transaction.
+        table: The table.
+        owner: Who owns it; `None` where that is this role.
+    """
+    if table.lookup is None and not await catalog.is_bound(session):
+        for statement in new_lookup(table, lookup_name(), owner):
+            await session.execute(statement)
+
+
 async def secure(handle: Handle) -> None:
     """See `Administration.secure`."""
     plain = replace(handle.config, row_level_security=False)
@@ -54,6 +76,7 @@ async def secure(handle: Handle) -> None:
             for statement in [*security.drop_policies(name), *table_policies(table, table.owner)]:
                 await session.execute(statement)
         await _secure_partitions(session, table)
+        await look_up(session, table, table.owner)
         await secure_side_tables(session, table.schema)
 
     async def existing(session: Session) -> Table:
@@ -86,7 +109,7 @@ async def grant(handle: Handle, wanted: Rights) -> None:
         await secure_side_tables(session, table.schema, policed=table.policed)
         exists = await catalog.role_exists(session, wanted.role)
         new = replace(wanted, create=wanted.create and not exists)
-        for statement in rights(new, handle.config, session.dialect.vector_schema):
+        for statement in rights(new, handle.config, session.dialect.vector_schema, table.lookup):
             await session.execute(statement)
 
     await handle.database.transaction(work)

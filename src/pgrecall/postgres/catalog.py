@@ -12,6 +12,7 @@ from pgrecall.errors import CollectionNotFound, PermissionDenied, SchemaError
 from pgrecall.postgres.description import Description
 from pgrecall.sql.compose import Statement
 from pgrecall.sql.ddl import COMMENT_PREFIX
+from pgrecall.sql.lookups import NOTE
 from pgrecall.sql.promoted import TRIGGER, longest_ids, noted
 from pgrecall.table import TableColumn
 
@@ -39,6 +40,12 @@ SELECT jsonb_build_object(
   'forced', c.relrowsecurity AND c.relforcerowsecurity,
   'policies', (SELECT jsonb_object_agg(p.polname, coalesce(pg_get_expr(p.polqual, p.polrelid), 'true'))
     FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive),
+  'lookup', (SELECT v.relname FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid JOIN pg_class v ON v.oid = w.ev_class
+    JOIN pg_roles o ON o.oid = v.relowner
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+      AND v.relkind = 'v' AND v.relnamespace = c.relnamespace AND obj_description(v.oid, 'pg_class') = $3
+      -- One that is bound itself is of no use, and could be anybody's.
+      AND (o.rolsuper OR o.rolbypassrls) AND has_table_privilege(v.oid, 'SELECT') LIMIT 1),
   'owner', pg_get_userbyid(c.relowner),
   'owned', pg_has_role(c.relowner, 'USAGE'),
   'readable', has_table_privilege(c.oid, 'SELECT'),
@@ -120,6 +127,15 @@ _SETTINGS: Final = """
 SELECT obj_description(c.oid, 'pg_class'), pg_has_role(c.relowner, 'USAGE')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
 """
+_ONLY_LOOKUPS: Final = """
+SELECT coalesce((SELECT bool_and(dependents.ours) FROM (
+  SELECT obj_description(w.ev_class, 'pg_class') IS NOT DISTINCT FROM $3 AS ours
+  FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
+  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+  UNION ALL SELECT false FROM pg_constraint k WHERE k.confrelid = c.oid AND k.conrelid <> c.oid) AS dependents), false)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
+"""
+_IS_BOUND: Final = "SELECT NOT (rolsuper OR rolbypassrls) FROM pg_roles WHERE rolname = current_user"
 _SCHEMA_EXISTS: Final = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"
 _ROLE_EXISTS: Final = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)"
 _RELATION_EXISTS: Final = """
@@ -161,7 +177,7 @@ async def read_table(session: Session, config: CollectionConfig) -> Table | None
         DimensionMismatch: Its embeddings have another length.
         PermissionDenied: The role may not read it.
     """
-    found = await session.fetch_value(Statement(_TABLE, (config.schema, config.name)))
+    found = await session.fetch_value(Statement(_TABLE, (config.schema, config.name, NOTE)))
     if found is None:
         return None
     facts = jsonb.loads(found)
@@ -263,6 +279,16 @@ async def deriving_function(session: Session, schema: str, name: str) -> str | N
 async def trigger_function(session: Session, schema: str, name: str, trigger: str) -> str | None:
     """Return the name of the function that a trigger of a table runs, if there is such a trigger of ours."""
     return await session.fetch_value(Statement(_DERIVING, (schema, name, trigger)))
+
+
+async def only_lookups_depend(session: Session, schema: str, name: str) -> bool:
+    """Whether lookups of ours, and nothing else of others, go where the table goes."""
+    return bool(await session.fetch_value(Statement(_ONLY_LOOKUPS, (schema, name, NOTE))))
+
+
+async def is_bound(session: Session) -> bool:
+    """Whether policies of row-level security bind this role on tables that are not its own."""
+    return await session.fetch_value(Statement(_IS_BOUND))
 
 
 async def table_exists(session: Session, schema: str, name: str) -> bool:

@@ -143,7 +143,7 @@ class Description:
             self._faults.append("row_level_security was asked for, and its policies are missing: secure() adds them")
         elif self._config.row_level_security and others:
             self._faults.append(f"beside the policies of row_level_security there are {others}, which let more pass")
-        return {"policed": policed} | {name: self._facts[name] for name in ("secured", "owner", "owned")}
+        return {"policed": policed} | {name: self._facts[name] for name in ("secured", "owner", "owned", "lookup")}
 
     def _type_of(self, column: str | None, absent: str) -> str:
         return absent if column is None else self._columns[column]["sql"]

@@ -138,9 +138,10 @@ def rename_table(schema: str, name: str, new_name: str) -> Statement:
     return statement.format(table=Identifier(schema, name), new=Identifier(new_name)).compile()
 
 
-def drop_table(schema: str, name: str) -> Statement:
-    """Return the statement that drops a table with its rows and indexes."""
-    return SQL("DROP TABLE {table}").format(table=Identifier(schema, name)).compile()
+def drop_table(schema: str, name: str, *, cascade: bool = False) -> Statement:
+    """Return the statement that drops a table with its rows and indexes, and, with *cascade*, what depends on it."""
+    more = SQL("CASCADE" if cascade else "RESTRICT")
+    return SQL("DROP TABLE {table} {more}").format(table=Identifier(schema, name), more=more).compile()
 
 
 def create_vector_index(

@@ -164,14 +164,14 @@ def delete_returning(table: Table, parts: list[Composable]) -> Statement:
 
 def count(selection: Selection) -> Statement:
     """Return the statement that counts rows."""
-    parts = conditions(selection)
+    parts = [*conditions(selection), *selection.places()]
     query = SQL("SELECT count(*) FROM {table} {where}")
     return selection.compile(query.format(table=_name(selection.table), where=where(parts)))
 
 
 def count_up_to(selection: Selection, limit: int) -> Statement:
     """Return the statement that counts rows but stops at *limit*."""
-    parts = conditions(selection)
+    parts = [*conditions(selection), *selection.places()]
     query = SQL("SELECT count(*) FROM (SELECT 1 FROM {table} {where} LIMIT {limit}) AS passing")
     return selection.compile(query.format(table=_name(selection.table), where=where(parts), limit=Integer(limit)))
 

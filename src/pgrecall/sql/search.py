@@ -165,6 +165,7 @@ class _Shape:
         self._dialect = selection.dialect
         self._name = Identifier(self._table.schema, self._table.name)
         self._conditions = conditions(selection)
+        self._places = selection.places()
         self._scoped = not selection.scope.is_everything
         self._columns = projection(selection, extras)
         self._query = query
@@ -187,7 +188,7 @@ class _Shape:
         return self.covering() if self._plan.access is Access.COVERING else self.scan()
 
     def exact(self, max_distance: float | None) -> Composable:
-        parts = self._conditions
+        parts = [*self._conditions, *self._places]
         if max_distance is not None:
             limit = Param(max_distance, "float8")
             near = SQL("{distance} <= {limit}").format(distance=self._distance, limit=limit)

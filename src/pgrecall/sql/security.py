@@ -57,14 +57,25 @@ _ENTERED: Final = (
 _ADMINISTER: Final = "SELECT set_config('pgrecall.all_domains', $1::text, false)"
 
 
-def scoped(query: Composable, scope: Scope) -> Statement:
-    """Return *query* as it is sent, with its rows read as those of *scope*."""
+def scoped(query: Composable, scope: Scope, more: Composable | None = None) -> Statement:
+    """Return *query* as it is sent, with its rows read as those of *scope*.
+
+    Args:
+        query: What reads rows.
+        scope: Whose.
+        more: An expression that sets what else it is to find set, and is not NULL.
+    """
     domains, everything = _settings(scope)
     statement = SQL(
         "SELECT found.* FROM (SELECT set_config('pgrecall.domains', {domains}::text, true) "
-        "|| set_config('pgrecall.all_domains', {everything}, true) AS domains OFFSET 0) AS scope, "
+        "|| set_config('pgrecall.all_domains', {everything}, true){more} AS domains OFFSET 0) AS scope, "
         "LATERAL (SELECT rows.* FROM ({query}) AS rows WHERE scope.domains IS NOT NULL OFFSET 0) AS found"
-    ).format(domains=Param(domains, "text[]"), everything=Param(everything, "text"), query=query)
+    ).format(
+        domains=Param(domains, "text[]"),
+        everything=Param(everything, "text"),
+        more=SQL("") if more is None else SQL(" || {more}").format(more=more),
+        query=query,
+    )
     return replace(statement.compile(), settings=True)
 
 
@@ -98,7 +109,7 @@ def policies(table: Identifier, domain: str, *, domain_type: str = "text", owner
         owner: The table's owner; `None` for the role that runs the statements.
     """
     kind = SQL("uuid[]") if domain_type == "uuid" else SQL("text[]")
-    named = SQL("NULLIF(current_setting('pgrecall.domains', true), '')::{kind}").format(kind=kind)
+    named = named_domains(domain_type)
     # Nearly always there is one domain, with which a row is compared in half the time that the array takes.
     seen = SQL("COALESCE({c} = (SELECT ({named})[1]) OR {c} = ANY ((SELECT {named})::{kind}), false)").format(
         c=Identifier(domain), named=named, kind=kind
@@ -113,6 +124,12 @@ def policies(table: Identifier, domain: str, *, domain_type: str = "text", owner
         form.format(name=Identifier(OWNER_POLICY), table=table, role=role, rows=everything),
     ]
     return [part.compile() for part in parts]
+
+
+def named_domains(domain_type: str) -> Composable:
+    """Return the domains that the transaction has named, as an array of *domain_type*; NULL where it has named none."""
+    kind = SQL("uuid[]") if domain_type == "uuid" else SQL("text[]")
+    return SQL("NULLIF(current_setting('pgrecall.domains', true), '')::{kind}").format(kind=kind)
 
 
 def drop_policies(table: Identifier) -> list[Statement]:

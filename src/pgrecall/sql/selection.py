@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pgrecall.sql import lookups
 from pgrecall.sql.security import scoped
 
 if TYPE_CHECKING:
@@ -33,4 +34,15 @@ class Selection:
 
     def compile(self, query: Composable) -> Statement:
         """Return *query*, which reads these rows, as it is sent: under row-level security it says whose they are."""
-        return scoped(query, self.scope) if self.table.secured else query.compile()
+        if not self.table.secured:
+            return query.compile()
+        wanted = lookups.wanted(self.table, self.filter)
+        more = None if wanted is None else lookups.as_setting(self.dialect.jsons(wanted))
+        return scoped(query, self.scope, more)
+
+    def places(self) -> list[Composable]:
+        """Return the condition that these rows are where a lookup finds them, where there is one that helps.
+
+        It leads to the rows faster, and decides nothing; for statements that are sent as `compile` returns them.
+        """
+        return [] if lookups.wanted(self.table, self.filter) is None else [lookups.places(self.table)]

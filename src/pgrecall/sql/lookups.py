@@ -1,0 +1,144 @@
+"""Lookups: rows found by their metadata under row-level security, by the index that it keeps from serving.
+
+Where policies bind a role, PostgreSQL lets no condition into an index whose operator might tell of rows that may not
+be seen, and ``@>`` on the metadata is one. So a filter that ten rows pass compares all rows of the domain.
+
+A lookup is a view that belongs to a role which the policies do not bind, and that does what they do by itself: it
+shows where rows are (their ctid, nothing of what they hold), only of the domains that the transaction has named, and
+of these only those whose metadata contains one of the objects in the parameter ``pgrecall.wanted``. Both conditions
+are the view's own, and both are PostgreSQL's own operators, which say nothing and fail of nothing, so the index may
+serve. What a caller asks of the view is asked of what it has let pass (``security_barrier``). A statement then reads
+just these places of the table, under the policies as ever, with all conditions of its filter.
+
+A view that belongs to a role which the policies bind is no lookup: it would be bound too, and gain nothing.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+from pgrecall import jsonb
+from pgrecall.filters import And, Contains, Equals, Filter, In, Key, Or
+from pgrecall.filters.limits import FEW
+from pgrecall.promoted import FieldType
+from pgrecall.sql.compose import SQL, Composable, Identifier, Literal, Param, Statement
+from pgrecall.sql.fields import answers
+from pgrecall.sql.security import named_domains
+
+if TYPE_CHECKING:
+    from pgrecall.table import Table
+
+NOTE: Final = "pgrecall's lookup: where rows of the named domains are whose metadata contains what is wanted"
+"""The comment by which a lookup is known."""
+
+_WANTED: Final = "NULLIF(current_setting('pgrecall.wanted', true), '')::jsonb[]"
+# Fields whose columns compare with leakproof operators, so that their indexes serve under the policies.
+_SERVED: Final = frozenset({FieldType.TEXT, FieldType.TIME, FieldType.BOOLEAN})
+
+
+def create(table: Table, name: str, owner: str | None = None) -> list[Statement]:
+    """Return the statements that make the lookup of *table*, for the role that runs them to own.
+
+    Args:
+        table: The table, which must be one that `serves`.
+        name: Name of the lookup, in the table's schema.
+        owner: The table's owner, who is to give others the right to use it; `None` where that is the same role.
+    """
+    view = Identifier(table.schema, name)
+    domains = named_domains(table.domain_type)
+    found: list[Composable] = [
+        SQL(
+            "CREATE VIEW {view} WITH (security_barrier) AS SELECT ctid AS place FROM {table} "
+            "WHERE {domain} = ANY ((SELECT {domains})::{kind}) AND {metadata} @> ANY ((SELECT {wanted})::jsonb[])"
+        ).format(
+            view=view,
+            table=Identifier(table.schema, table.name),
+            domain=Identifier(str(table.columns.domain_id)),
+            domains=domains,
+            kind=SQL("uuid[]") if table.domain_type == "uuid" else SQL("text[]"),
+            metadata=Identifier(str(table.columns.metadata)),
+            wanted=SQL(_WANTED),
+        ),
+        SQL("COMMENT ON VIEW {view} IS {note}").format(view=view, note=Literal(NOTE)),
+    ]
+    if owner is not None:
+        grant = SQL("GRANT SELECT ON {view} TO {owner} WITH GRANT OPTION")
+        found.append(grant.format(view=view, owner=Identifier(owner)))
+    return [part.compile() for part in found]
+
+
+def serves(table: Table) -> bool:
+    """Whether a table can have a lookup: each row's place is one of its own, and its metadata one indexed column."""
+    return table.columns.domain_id is not None and _is_one_column(table) and not table.partitioned
+
+
+def wanted(table: Table, filter: Filter | None) -> list[bytes] | None:
+    """Return JSON objects of which every row that passes *filter* contains one; `None` where no lookup helps."""
+    if filter is None or not table.secured or table.lookup is None:
+        return None
+    clauses = filter.clauses if isinstance(filter, And) else (filter,)
+    if any(_has_an_index(table, clause) for clause in clauses):
+        return None
+    found = _members(table, filter)
+    return None if found is None else [b"{" + members + b"}" for members in found]
+
+
+def places(table: Table) -> Composable:
+    """Return the condition that a row is at a place which the lookup has found."""
+    view = Identifier(table.schema, str(table.lookup))
+    return SQL("ctid = ANY (ARRAY(SELECT place FROM {view}))").format(view=view)
+
+
+def as_setting(objects: Param) -> Composable:
+    """Return the expression that has the lookup find rows with one of *objects*, until the transaction ends."""
+    return SQL("set_config('pgrecall.wanted', {objects}::text, true)").format(objects=objects)
+
+
+def _is_one_column(table: Table) -> bool:
+    return table.columns.metadata is not None and table.is_plain
+
+
+def _has_an_index(table: Table, clause: Filter) -> bool:
+    key = getattr(clause, "field", None)
+    field = None if key is None else table.field(key)
+    return field is not None and field.type in _SERVED and answers(field, clause)
+
+
+def _members(table: Table, node: Filter) -> list[bytes] | None:
+    """Return the inside of such objects."""
+    match node:
+        case Equals(Key() as key, json) if json != b"null" and key.path:
+            return [_member(key, json)]
+        case In(Key() as key, jsons) if 0 < len(jsons) <= FEW and b"null" not in jsons and key.path:
+            return [_member(key, json) for json in jsons]
+        case Contains(Key() as key, json) if key.path and (json[:1] != b'"' or _is_list(table, key)):
+            return [_member(key, b"[" + json + b"]")]
+        case Or(clauses) if clauses:
+            found = [_members(table, clause) for clause in clauses]
+            every = [members for each in found if each is not None for members in each]
+            return every if None not in found and len(every) <= FEW else None
+        case And(clauses):
+            best: list[bytes] | None = None
+            for clause in clauses:
+                other = _members(table, clause)
+                if best is None or other is None:
+                    best = best or other
+                elif len(best) * len(other) <= FEW:
+                    # Of a key that comes twice the last counts, which every such row contains as well.
+                    best = [one + b"," + two for one, two in product(best, other)]
+            return best
+        case _:
+            return None
+
+
+def _is_list(table: Table, key: Key) -> bool:
+    field = table.field(key)
+    return field is not None and field.type is FieldType.LIST
+
+
+def _member(key: Key, json: bytes) -> bytes:
+    first, *inner = key.path
+    for name in reversed(inner):
+        json = b"{" + jsonb.dumps(name) + b":" + json + b"}"
+    return jsonb.dumps(first) + b":" + json
