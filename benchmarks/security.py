@@ -13,11 +13,10 @@ import gc
 import os
 import statistics
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import corpus, report, samples, server
+from benchmarks import report, samples, server
 from benchmarks.context import Context, as_batch
 from benchmarks.figures import Findings, Target
 from benchmarks.report import Grid
@@ -155,9 +154,7 @@ async def _measure(context: Context, wanted: list[str]) -> list[tuple[str, tuple
         for key, (what, domain, call, given) in _cases(context).items():
             if not any(key.startswith(start) for start in wanted):
                 continue
-            docs = {
-                name: client.collection(_config(name, context.corpus.dimensions)).domain(domain) for name in _NAMES
-            }
+            docs = {name: client.collection(_config(name, context.corpus.dimensions)).domain(domain) for name in _NAMES}
             plans = {name: await _plan(one, context, given) for name, one in docs.items()}
             ways = {name: _bound(call, one) for name, one in docs.items()}
             passes = [await in_turn(ways, len(context.corpus.queries)) for _ in range(_WARM_UPS + context.repeats)]

@@ -37,7 +37,7 @@ async def roles(database, settings):
         docs = await client.get_or_create_collection(settings)
         await docs.grant(role_of(runtime))
         yield boss, runtime
-    database.execute("DROP OWNED BY " + ", ".join(map(role_of, (runtime, boss))))
+    database.execute("DROP OWNED BY " + ", ".join(map(role_of, (runtime, boss))) + " CASCADE")
 
 
 def everything_of(database, domain):

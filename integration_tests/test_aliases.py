@@ -80,9 +80,11 @@ def test_blocking_client_has_aliases_too(url):
 SWITCHING = (
     "UPDATE pgrecall_aliases SET collection = 'other'",
     "INSERT INTO pgrecall_aliases (domain_id, namespace, key, collection) VALUES ('default', 'collections', 'n', 'docs')",
-    "INSERT INTO pgrecall_aliases (domain_id, namespace, key, collection) "
-    "VALUES ('default', 'collections', 'papers', 'other') "
-    "ON CONFLICT (domain_id, namespace, key) DO UPDATE SET collection = EXCLUDED.collection",
+    (
+        "INSERT INTO pgrecall_aliases (domain_id, namespace, key, collection) "
+        "VALUES ('default', 'collections', 'papers', 'other') "
+        "ON CONFLICT (domain_id, namespace, key) DO UPDATE SET collection = EXCLUDED.collection"
+    ),
     "DELETE FROM pgrecall_aliases",
     "SELECT * FROM pgrecall_aliases FOR UPDATE",
     "COPY pgrecall_aliases FROM stdin",

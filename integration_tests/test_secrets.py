@@ -281,9 +281,7 @@ async def test_what_the_pool_logs_of_its_own_accord_shows_no_password(server, da
         async with AsyncClient(url, pool=PoolConfig(min_size=2, max_size=2)) as client:
             await client.list_collections()
             server.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
-            server.execute(
-                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'"
-            )
+            server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'")
             for _ in range(200):
                 if handler.said:
                     break

@@ -40,8 +40,8 @@ SELECT jsonb_build_object(
   'forced', c.relrowsecurity AND c.relforcerowsecurity,
   'policies', (SELECT jsonb_object_agg(p.polname, coalesce(pg_get_expr(p.polqual, p.polrelid), 'true'))
     FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive),
-  'lookup', (SELECT v.relname FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid JOIN pg_class v ON v.oid = w.ev_class
-    JOIN pg_roles o ON o.oid = v.relowner
+  'lookup', (SELECT v.relname FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
+    JOIN pg_class v ON v.oid = w.ev_class JOIN pg_roles o ON o.oid = v.relowner
     WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
       AND v.relkind = 'v' AND v.relnamespace = c.relnamespace AND obj_description(v.oid, 'pg_class') = $3
       -- One that is bound itself is of no use, and could be anybody's.

@@ -68,7 +68,7 @@ class _Maker:
         """Return a new connection, for a pool that knows no URL, and wants it to be as *given*."""
         try:
             return await asyncpg.connect(**self._arguments, **given)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised again
             raise without_secrets(error) from error.__cause__
 
 

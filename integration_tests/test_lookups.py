@@ -1,0 +1,184 @@
+"""Lookups: the metadata's index serves under row-level security, and shows nothing that the policies would hide."""
+
+from dataclasses import replace
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from integration_tests.oracle import Corpus
+from integration_tests.tenants import config, own, role_of, roles
+from integration_tests.test_filter_language import FILTERS, METADATA
+from integration_tests.test_row_level_security import NOTHING
+from pgrecall import AsyncClient, Client, HashPartitions, Record, SearchOptions
+from pgrecall.errors import DatabaseError
+from pgrecall.filters import parse
+from tests.evaluation import passes
+
+SETTINGS = config(row_level_security=True, fields={"half": int, "colour": str}, text_search=None)
+LOOKUP = "SELECT relname FROM pg_class WHERE relname LIKE 'pgrecall_lookup_%'"
+ALL = """SET pgrecall.wanted = '{"{}"}'"""
+
+
+@pytest.fixture
+async def tenants(database):
+    """The URLs of owner and runtime role of a collection that a superuser has secured once more, and its lookup."""
+    async with roles(database, SETTINGS) as (boss, runtime):
+        assert database.rows(LOOKUP) == []
+        async with AsyncClient(database.url) as admin, AsyncClient(boss) as owner:
+            for _ in range(2):
+                await admin.collection(SETTINGS).secure()
+            # Who owns the table gives the right to use what a superuser has made beside it.
+            await owner.collection(SETTINGS).grant(role_of(runtime))
+        ((name,),) = database.rows(LOOKUP)
+        yield boss, runtime, name
+
+
+FOUND_BY_LOOKUP = [
+    {"tenth": 4},
+    {"tenth": {"$in": [4, 5]}},
+    {"tenth": 4, "rare": False},
+    {"half": 1, "number": {"$lt": 500}},
+    {"$or": [{"tenth": 4}, {"rare": True}]},
+]
+NOT_SO = [
+    {"colour": "red", "tenth": 4},
+    {"number": {"$lt": 100}},
+    {"tenth": {"$ne": 4}},
+    {"$or": [{"tenth": 4}, {"number": {"$gt": 9}}]},
+]
+
+
+async def test_searches_by_metadata_are_served_by_its_index_under_the_policies(database, tenants):
+    _, runtime, name = tenants
+    corpus = Corpus(rows=2_000, dimensions=3)
+    async with AsyncClient(runtime) as client:
+        docs = client.collection(SETTINGS)
+        for domain in ("red", "blue"):
+            await docs.domain(domain).upsert(corpus.batch())
+        database.execute("VACUUM ANALYZE docs")
+        red, query = docs.domain("red"), corpus.query()
+        for filter in (*FOUND_BY_LOOKUP, *NOT_SO):
+            node = parse(filter)
+            for handle in (red, docs.in_domains(["red", "green"])):
+                matches = await handle.search(query, 30, filter=filter, options=SearchOptions(exact=True))
+                corpus.check(matches, query, 30, keep=lambda metadata, node=node: passes(node, metadata))
+                assert {match.domain_id for match in matches} == {"red"}
+            assert await red.count(filter) == sum(passes(node, metadata) for metadata in corpus.metadatas)
+            assert await docs.domain("green").count(filter) == 0
+            plan = await red.explain(query, filter=filter, options=SearchOptions(exact=True), postgres=True)
+            text = "\n".join(plan.postgres)
+            assert ("docs_metadata_idx" in text and "Tid Scan" in text) is (filter in FOUND_BY_LOOKUP), text
+        (many,) = await red.search_many([query], 30, filter=FOUND_BY_LOOKUP[0], options=SearchOptions(exact=True))
+        corpus.check(many, query, 30, keep=lambda metadata: metadata["tenth"] == 4)
+        connection = await asyncpg.connect(runtime)
+        async with connection.transaction():
+            lent = await red.using(connection).search(query, 30, filter={"tenth": 4}, options=SearchOptions(exact=True))
+            corpus.check(lent, query, 30, keep=lambda metadata: metadata["tenth"] == 4)
+            assert not await connection.fetchval("SELECT current_setting('pgrecall.wanted', true)")
+            assert await connection.fetch(f"SELECT * FROM {name}") == []
+        await connection.close()
+
+
+async def test_a_lookup_shows_a_session_the_places_of_its_domains_and_no_others(database, tenants):
+    boss, runtime, name = tenants
+    async with AsyncClient(runtime) as client:
+        for domain in ("red", "blue"):
+            await client.collection(SETTINGS).domain(domain).upsert(own(domain))
+    places = {row[0]: row[1] for row in database.rows("SELECT domain_id || id, ctid FROM docs")}
+    for url in (runtime, boss):
+        connection = await asyncpg.connect(url, statement_cache_size=0)
+        for statement in NOTHING:
+            await connection.execute(statement)
+            for wanted in ("SET pgrecall.wanted = ''", "RESET pgrecall.wanted", ALL):
+                await connection.execute(wanted)
+                assert await connection.fetch(f"SELECT * FROM {name}") == [], (statement, wanted)
+        await connection.execute(
+            "CREATE FUNCTION pg_temp.peek(tid) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS "
+            "$$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$"
+        )
+        heard = []
+        connection.add_log_listener(lambda _, message, heard=heard: heard.append(message.message))
+        await connection.execute(f"{ALL}; SET pgrecall.domains = '{{red}}'")
+        found = await connection.fetch(f"SELECT place FROM {name} WHERE pg_temp.peek(place)")
+        assert {row[0] for row in found} == {places["reda"], places["redb"]}
+        assert len(heard) == 2
+        for statement in (
+            f"DELETE FROM {name}",
+            f"SELECT * FROM {name} FOR UPDATE",
+            f"ALTER VIEW {name} SET (security_barrier = false)",
+            f"ALTER VIEW {name} OWNER TO CURRENT_USER",
+            f"CREATE OR REPLACE VIEW {name} AS SELECT ctid AS place FROM docs",
+            f"CREATE RULE mine AS ON INSERT TO {name} DO INSTEAD NOTHING",
+            f"DROP VIEW {name}",
+        ):
+            with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)):
+                await connection.execute(statement)
+        await connection.close()
+    assert database.ask("SELECT count(*) FROM docs") == 4
+
+
+async def test_a_view_of_somebody_who_is_bound_is_no_lookup(database, tenants):
+    boss, runtime, name = tenants
+    note = database.ask(f"SELECT obj_description('{name}'::regclass)")
+    database.execute(f"DROP VIEW {name}")
+    async with AsyncClient(runtime) as client, AsyncClient(boss) as owner:
+        red = client.collection(SETTINGS).domain("red")
+        await red.upsert(own("red"))
+        connection = await asyncpg.connect(boss)
+        await connection.execute(
+            f"CREATE VIEW mine AS SELECT ctid AS place FROM docs; COMMENT ON VIEW mine IS $${note}$$"
+        )
+        await connection.execute(f"GRANT SELECT ON mine TO {role_of(runtime)}")
+        await connection.close()
+        async with AsyncClient(runtime) as other:
+            assert await other.collection(SETTINGS).domain("red").count({"n": 1}) == 2
+            plan = await other.collection(SETTINGS).domain("red").explain([1, 2, 3], filter={"n": 1}, postgres=True)
+            assert "mine" not in "\n".join(plan.postgres)
+        await owner.delete_collection("docs")
+    assert database.ask("SELECT count(*) FROM pg_class WHERE relname IN ('docs', 'mine')") == 0
+
+
+async def test_a_lookup_goes_with_its_table_and_takes_nothing_of_others_along(database, tenants):
+    boss, _, _ = tenants
+    async with AsyncClient(boss) as owner:
+        await owner.rename_collection("docs", "papers")
+        papers = replace(SETTINGS, name="papers")
+        assert await owner.collection(papers).domain("red").count({"n": 1}) == 0
+        await owner.rename_collection("papers", "docs")
+        database.execute("CREATE VIEW theirs AS SELECT content FROM docs")
+        with pytest.raises(DatabaseError, match="depend"):
+            await owner.delete_collection("docs")
+        database.execute("DROP VIEW theirs")
+        await owner.delete_collection("docs")
+    assert database.rows(LOOKUP) == []
+
+
+async def test_tables_whose_places_are_not_one_rows_own_have_no_lookup(database):
+    async with AsyncClient(database.url) as client:
+        await client.create_collection(config(row_level_security=True, fields={}, layout=HashPartitions(count=2)))
+    assert database.rows(LOOKUP) == []
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(metadatas=st.lists(METADATA, min_size=1, max_size=12), filters=st.lists(FILTERS, min_size=1, max_size=6))
+def test_a_lookup_finds_every_row_that_passes(secured, metadatas, filters):
+    secured.clear()
+    secured.upsert([Record(id=str(n), embedding=[1, 2, n + 1.0], metadata=m) for n, m in enumerate(metadatas)])
+    for filter in filters:
+        assert secured.count(filter) == sum(passes(filter, metadata) for metadata in metadatas)
+
+
+@pytest.fixture
+def secured(database):
+    """A collection under the policies, with a lookup, through a role that they bind."""
+    role = database.role()
+    settings = config(row_level_security=True, fields={}, text_search=None)
+    with Client(database.url) as admin:
+        docs = admin.create_collection(settings)
+        docs.grant(role_of(role))
+    assert len(database.rows(LOOKUP)) == 1
+    with Client(role) as client:
+        yield client.collection(settings, domain="red")
+    database.execute(f"DROP OWNED BY {role_of(role)}")
