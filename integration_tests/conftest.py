@@ -1,7 +1,8 @@
 """A real server for the session, a database of its own for each test.
 
-The server is the one that PGRECALL_TEST_URL names (a superuser's URL), else an embedded one in a temporary
-directory. Without either the tests skip and say so; where PGRECALL_REQUIRE_POSTGRES is set they fail.
+The server is the one that PGRECALL_TEST_URL names (a superuser's URL), else one that is started in a temporary
+directory: of the programs that PGRECALL_TEST_SERVER names (a package such as pgserver, or a directory; see `servers`),
+else the embedded one. Without any the tests skip and say so; where PGRECALL_REQUIRE_POSTGRES is set they fail.
 """
 
 import asyncio
@@ -20,17 +21,11 @@ import asyncpg
 import pytest
 
 import pgrecall
+from integration_tests.servers import SETTINGS, Cluster, programs_of
 from pgrecall import AsyncClient, Client, embedded
 
+NAMED = ("PGRECALL_TEST_URL", "PGRECALL_TEST_SERVER")
 TEMPLATE = f"pgrecall_template_{os.getpid()}"
-# Nothing here has to survive a crash, and statistics change only when a test says so.
-SETTINGS = {
-    "autovacuum": "off",
-    "fsync": "off",
-    "full_page_writes": "off",
-    "max_connections": "300",
-    "synchronous_commit": "off",
-}
 PYTHONPATH = os.pathsep.join([str(Path(pgrecall.__file__).parents[1]), *filter(None, sys.path)])
 
 
@@ -39,10 +34,19 @@ class Server:
 
     def __init__(self):
         self.directory = None
-        self.hold = None
-        self.url = os.environ.get("PGRECALL_TEST_URL")
+        self.hold = self.cluster = None
+        self.url = os.environ.get("PGRECALL_TEST_URL") or None
+        older = os.environ.get("PGRECALL_TEST_SERVER")
         if self.url is None:
             self.directory = Path(tempfile.mkdtemp(prefix="pgrecall-"))
+        if self.url is None and older:
+            found = programs_of(older)
+            if found is None:
+                msg = f"PGRECALL_TEST_SERVER={older}: there is no such package, and it is no path of a directory"
+                raise pytest.UsageError(msg)
+            self.cluster = Cluster(self.directory, found)
+            self.url = self.cluster.url
+        elif self.url is None:
             self.hold = embedded.start(self.directory / "server", settings=SETTINGS)
             self.url = self.hold.url
         self._numbers = itertools.count()
@@ -79,6 +83,13 @@ class Server:
     def rows(self, statement, database=None):
         return self._on(database, "fetch", statement)
 
+    def lack(self, pgvector="0", extension=None):
+        """Return what of a pgvector so new, and of an extension, this server lacks; nothing where it lacks nothing."""
+        if tuple(map(int, self.vector_version.split("."))) < tuple(map(int, pgvector.split("."))):
+            return f"needs pgvector {pgvector}, and this is {self.vector_version}"
+        there = f"SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = '{extension}')"
+        return f"needs the extension {extension}" if extension is not None and not self.ask(there) else None
+
     def close(self):
         self.execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
         self._wait(self._admin.close())
@@ -87,6 +98,9 @@ class Server:
         self._loop.close()
         if self.hold is not None:
             self.hold.close()
+        if self.cluster is not None:
+            self.cluster.stop()
+        if self.directory is not None:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def _on(self, database, verb, statement):
@@ -142,7 +156,7 @@ _SERVER = pytest.StashKey[Server]()
 
 
 def _started(config):
-    if _SERVER not in config.stash and (embedded.available() or "PGRECALL_TEST_URL" in os.environ):
+    if _SERVER not in config.stash and (embedded.available() or any(map(os.environ.get, NAMED))):
         config.stash[_SERVER] = Server()
     return config.stash.get(_SERVER, None)
 
@@ -154,8 +168,15 @@ def pytest_report_header(config):
     server = _started(config)
     if server is None:
         return "server: none"
-    kind = "embedded" if server.hold is not None else "PGRECALL_TEST_URL"
+    kind = "embedded" if server.hold is not None else NAMED[server.cluster is not None]
     return f"server: PostgreSQL {server.version}, pgvector {server.vector_version} ({kind})"
+
+
+def pytest_runtest_setup(item):
+    for marker in item.iter_markers("needs"):
+        server = _started(item.config)
+        if server is not None and (lack := server.lack(**marker.kwargs)):
+            pytest.skip(lack)
 
 
 def pytest_unconfigure(config):

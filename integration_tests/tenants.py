@@ -42,7 +42,7 @@ async def roles(database, settings):
 
 def everything_of(database, domain):
     """Return all rows of a domain in all tables, as a superuser sees them."""
-    tables = [row[0] for row in database.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+    tables = [row[0] for row in database.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")]
     tables = [name for name in tables if name in ("docs", "pgrecall_ledger", "pgrecall_runs", "pgrecall_values")]
     return {
         name: sorted(row[0] for row in database.rows(f"SELECT t::text FROM {name} AS t WHERE domain_id = '{domain}'"))

@@ -9,6 +9,8 @@ from integration_tests.tenants import config, own, role_of, roles
 from pgrecall import AsyncClient, Client, CollectionConfig, Record
 from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, PermissionDenied
 
+pytestmark = pytest.mark.core
+
 
 async def test_alias_is_created_switched_listed_and_dropped(url):
     async with AsyncClient(url) as client:

@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from integration_tests.test_old_servers import Cluster
+from integration_tests.servers import Cluster
 from pgrecall import AsyncClient, Client, CollectionConfig, PoolConfig, Record
 from pgrecall.errors import ConnectionFailed, ExtensionMissing
 

@@ -8,6 +8,8 @@ import pytest
 from pgrecall import AsyncClient, CollectionConfig, Record, RecordBatch, SourceDocument
 from pgrecall.errors import ConfigError, DimensionMismatch, FilterError, RecordError, SchemaError
 
+pytestmark = pytest.mark.core
+
 
 def chunk(row_id, document=None, content="text", **more):
     return Record(id=row_id, embedding=[1, 0, 0], content=content, document_id=document, **more)

@@ -5,6 +5,8 @@ import pytest
 from pgrecall import Record
 from pgrecall.errors import ConfigError, RecordError
 
+pytestmark = pytest.mark.core
+
 
 def record(row_id="a", **more):
     return Record(**{"id": row_id, "embedding": [1, 2, 3], "metadata": {"n": 1}, "document_id": "d", **more})

@@ -14,6 +14,8 @@ from pgrecall.filters import And, Compare, Contains, Equals, Exists, In, IsEmpty
 from pgrecall.jsonb import dumps
 from tests.evaluation import passes
 
+pytestmark = pytest.mark.core
+
 NAMES = st.sampled_from(["a", "b", "0", "a.b", "x'y", '"', "$c", "é"])
 TEXTS = st.text(st.characters(codec="ascii", exclude_characters="\x00"), max_size=3) | st.sampled_from(
     ["", "a", "ab", "B", "10", "2024-01-01", "%", "_", "\\", "' OR true --", "日本"]

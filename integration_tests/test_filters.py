@@ -8,6 +8,8 @@ from pgrecall import Client, Record
 from pgrecall.filters import Column, Equals, In, Key
 from pgrecall.jsonb import dumps
 
+pytestmark = pytest.mark.core
+
 VALUES = {
     "int": 1,
     "float": 1.5,

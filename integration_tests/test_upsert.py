@@ -10,6 +10,8 @@ import pytest
 from pgrecall import CollectionConfig, Columns, Record, RecordBatch, RecordChange
 from pgrecall.errors import ConfigError, RecordError, SchemaError
 
+pytestmark = pytest.mark.core
+
 ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]
 ROW_VERSIONS = "SELECT id, xmin, ctid FROM docs ORDER BY id"
 

@@ -103,6 +103,10 @@ async def _secure_partitions(session: Session, table: Table) -> None:
 async def grant(handle: Handle, wanted: Rights) -> None:
     """See `Administration.grant`."""
     table = await handle.made_table(handle.config.dimensions)
+    if not table.owned:
+        # PostgreSQL would only warn somebody who has rights of his own, and grant nothing.
+        msg = f"only its owner {table.owner!r} may let others work on {table.qualified_name}"
+        raise PermissionDenied(msg)
 
     async def work(session: Session) -> None:
         await session.execute(ddl.setup_lock())

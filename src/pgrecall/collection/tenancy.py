@@ -145,6 +145,9 @@ class Tenancy:
         themselves. Other programs that use the table see nothing until they do so too. It binds the owner,
         who can still work on all domains with `AsyncCollection.all_domains`; it does not bind superusers.
 
+        A role that it does not bind also makes a lookup, by which the index on the metadata goes on serving; the
+        roles that work on the table are given the right to it by `grant`, called again.
+
         Raises:
             CollectionNotFound: There is no table yet; ``CollectionConfig.row_level_security`` makes it so.
             PermissionDenied: The role does not own the table, or one of those beside it.
@@ -155,8 +158,9 @@ class Tenancy:
     async def grant(self, role: str, *, write: bool = True, create: bool = False) -> None:
         """Let a role work on the collection, with its ledgers, key-value storages and runs, and do nothing beyond.
 
-        It gets SELECT and, with *write*, INSERT, UPDATE and DELETE on four tables, and USAGE of their schema and
-        pgvector's: neither may it make tables, nor empty them with TRUNCATE, nor change policies.
+        It gets SELECT and, with *write*, INSERT, UPDATE and DELETE on four tables, SELECT on the aliases and on the
+        lookup, if there is one, and USAGE of their schema and pgvector's: neither may it make tables, nor empty them
+        with TRUNCATE, nor change policies.
 
         Args:
             role: The role.
