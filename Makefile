@@ -49,12 +49,12 @@ demo: $(STAMP) ## ask your own documents: DOCS=dir QUERY="…" EMBEDDINGS=name, 
 	@$(BIN)/pgrecall demo $(if $(DOCS),--docs "$$DOCS") $(if $(QUERY),--query "$$QUERY") $(if $(EMBEDDINGS),--embeddings "$$EMBEDDINGS")
 
 # Each process has a PostgreSQL of its own; ARGS="-n 0" runs everything in one.
-test: lint types older ## all that CI asks for: lint, import contracts, types, the core on an older server, then every test
+test: lint types ## all that CI asks for: lint, import contracts, types, then every test
 	$(RUN) pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 older: $(STAMP) ## the tests of the core on an older server: OLDER=package or directory of programs
 	@if $(BIN)/python -c 'import sys; from integration_tests.servers import programs_of; sys.exit(programs_of("$(OLDER)") is None)'; then \
-	    PGRECALL_TEST_URL= PGRECALL_TEST_SERVER="$(OLDER)" $(RUN) pytest -m core integration_tests -n logical --maxprocesses 4 --dist loadfile $(ARGS); \
+	    PGRECALL_TEST_URL= PGRECALL_TEST_SERVER="$(OLDER)" $(RUN) pytest -m core $$(grep -l 'pytest.mark.core$$' integration_tests/test_*.py) -n logical --maxprocesses 4 --dist loadfile $(ARGS); \
 	else \
 	    echo "there is no $(OLDER) here; going on without it"; \
 	fi
