@@ -21,7 +21,8 @@ import psutil
 from benchmarks import corpus, raw, report, server
 from benchmarks.context import Context, as_batch, fresh
 from benchmarks.figures import Findings, Target, percentile
-from pgrecall import HNSW, AsyncClient, IngestOptions, Record
+from benchmarks.pipeline_worker import embed
+from pgrecall import HNSW, AsyncClient, AsyncCollection, IngestOptions, Record
 
 PARTS = ("memory", "ingest", "kills", "reembed")
 _TABLE = "taken_in"
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=3, help="loads of each kind (3)")
     parser.add_argument("--kills", type=int, default=20, help="how often to kill a run (20)")
     parser.add_argument("--reembed-rows", type=int, default=50_000, help="rows to embed anew (50,000)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the rows to embed anew; made up without it")
     parser.add_argument("--load", type=float, default=0.5, help="share of the time that re-embedding takes (0.5)")
     parser.add_argument("--seconds", type=float, default=20.0, help="to search and write before re-embedding (20)")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to run instead of all")
@@ -155,65 +157,110 @@ async def _kills(url: str, findings: Findings, kills: int) -> None:
 async def _reembed(url: str, findings: Findings, options: argparse.Namespace) -> None:
     """Embed a collection anew in a process of its own, while eight tasks here search and write."""
     rows = corpus.make(options.reembed_rows, options.dimensions)
-    faults: list[BaseException] = []
-    times: dict[str, list[float]] = {"before": [], "during": []}
+    if options.data is not None:
+        rows = corpus.read(options.data, options.reembed_rows)
     async with AsyncClient(url) as client:
         docs = await fresh(client, "embedded_anew", rows.dimensions)
         await docs.upsert(as_batch(rows))
         await docs.create_index(HNSW())
-        ended, phase, writes = asyncio.Event(), "before", 0
-
-        async def read(first: int) -> None:
-            number = first
-            while not ended.is_set():
-                number += 4
-                start = time.perf_counter()
-                try:
-                    found = await docs.search(rows.queries[number % len(rows.queries)], 10)
-                    assert len(found) == 10
-                except Exception as error:  # noqa: BLE001 - counted
-                    faults.append(error)
-                times[phase].append(1_000 * (time.perf_counter() - start))
-                await asyncio.sleep(0.01)
-
-        async def write(first: int) -> None:
-            nonlocal writes
-            number = first
-            while not ended.is_set():
-                number = (number + 4) % len(rows)
-                content = f"{rows.contents[number]} again {writes}"
-                try:
-                    await docs.upsert([Record(id=rows.ids[number], content=content, embedding=rows.vectors[number])])
-                    writes += 1
-                except Exception as error:  # noqa: BLE001 - counted
-                    faults.append(error)
-                await asyncio.sleep(0.05)
-
-        tasks = [asyncio.create_task(work(n)) for n in range(4) for work in (read, write)]
+        company = Company(docs, rows)
+        tasks = [asyncio.create_task(work(n)) for n in range(4) for work in (company.read, company.write)]
         await asyncio.sleep(options.seconds)
-        phase, began = "during", time.perf_counter()
+        company.phase, began = "during", time.perf_counter()
         command = ["-m", "benchmarks.pipeline_worker", "reembed", url, "embedded_anew", str(options.load)]
         process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=subprocess.PIPE)
         said = (await process.communicate())[0].decode()
         took = time.perf_counter() - began
-        ended.set()
+        company.ended.set()
         await asyncio.gather(*tasks)
-        print(said[-700:], faults[:3], f"{writes} writes", flush=True)
+        print(said[-900:], company.faults[:3], f"{company.writes} writes", flush=True)
         assert (await docs.current()).config.model == "new"
+        lost, stale = await company.compare()
+    none = [Target(bound=0, at_least=False)]
     findings.add("reembed.seconds", f"re-embedding {len(rows):,} rows", "s", [took])
-    findings.add(
-        "reembed.errors", "failed searches and writes", "", [len(faults)], targets=[Target(bound=0, at_least=False)]
-    )
-    for name, values in times.items():
-        findings.add(
-            f"reembed.{name}.p50", f"search p50, {name}", "ms", [percentile(values, 50)], against="reembed.before.p50"
-        )
+    findings.add("reembed.rate", "rows of the collection a second", "rows/s", [len(rows) / took])
+    findings.add("reembed.writes", "writes of others meanwhile", "", [company.writes])
+    findings.add("reembed.errors", "failed searches and writes", "", [len(company.faults)], targets=none)
+    findings.add("reembed.mixed", "answers with the score of another embedding", "", [company.mixed], targets=none)
+    findings.add("reembed.lost", "writes that are not there", "", [lost], targets=none)
+    findings.add("reembed.stale", "new embeddings of another content", "", [stale], targets=none)
+    for name, values in company.times.items():
+        p50, p95 = percentile(values, 50), percentile(values, 95)
+        findings.add(f"reembed.{name}.p50", f"search p50, {name}", "ms", [p50], against="reembed.before.p50")
         targets = [Target(bound=2, at_least=False, against="reembed.before.p95")] if name == "during" else []
-        findings.add(
-            f"reembed.{name}.p95",
-            f"search p95, {name}",
-            "ms",
-            [percentile(values, 95)],
-            against="reembed.before.p95",
-            targets=targets,
-        )
+        key = f"reembed.{name}.p95"
+        findings.add(key, f"search p95, {name}", "ms", [p95], against="reembed.before.p95", targets=targets)
+
+
+class Company:
+    """Who searches and writes a collection with the model it has while another one embeds it anew.
+
+    Attributes:
+        phase: What the times are filed under.
+        ended: Set to have everybody stop.
+        times: Milliseconds of each search.
+        faults: What failed.
+        mixed: Matches whose score is not that of the embedding which this model gave them.
+        writes: How many there were.
+    """
+
+    def __init__(self, docs: AsyncCollection, rows: corpus.Corpus) -> None:
+        self._docs = docs
+        self._rows = rows
+        self._places = {row_id: place for place, row_id in enumerate(rows.ids)}
+        self._written: dict[int, str] = {}
+        self.phase = "before"
+        self.ended = asyncio.Event()
+        self.times: dict[str, list[float]] = {"before": [], "during": []}
+        self.faults: list[BaseException] = []
+        self.mixed = self.writes = 0
+
+    async def read(self, number: int) -> None:
+        """Search until the end."""
+        while not self.ended.is_set():
+            number += 4
+            query = self._rows.queries[number % len(self._rows.queries)]
+            start = time.perf_counter()
+            try:
+                found = await self._docs.search(query, 10)
+                assert len(found) == 10
+            except Exception as error:  # noqa: BLE001 - counted
+                self.faults.append(error)
+                continue
+            finally:
+                self.times[self.phase].append(1_000 * (time.perf_counter() - start))
+            scores = self._rows.vectors[[self._places[match.id] for match in found]] @ query
+            self.mixed += int(sum(abs(scores - [match.score for match in found]) > 1e-3))
+            await asyncio.sleep(0.01)
+
+    async def write(self, number: int) -> None:
+        """Change the content of row after row until the end, each task those of its own."""
+        rows = self._rows
+        while not self.ended.is_set():
+            number = (number + 4) % (len(rows) // 4 * 4)
+            content = f"{rows.contents[number]} again {self.writes}"
+            try:
+                await self._docs.upsert([Record(id=rows.ids[number], content=content, embedding=rows.vectors[number])])
+            except Exception as error:  # noqa: BLE001 - counted
+                self.faults.append(error)
+            else:
+                self._written[number] = content
+                self.writes += 1
+            await asyncio.sleep(0.05)
+
+    async def compare(self) -> tuple[int, int]:
+        """Return how many writes are not there, and how many new embeddings are not of their row's content."""
+        lost = stale = 0
+        for start in range(0, len(self._rows), 1_000):
+            ids = self._rows.ids[start : start + 1_000]
+            found = await self._docs.model("new").get(ids, include=["embedding"])
+            embedded = [record for record in found if record is not None and record.embedding is not None]
+            expected = embed([str(record.content) for record in embedded])
+            stale += sum(
+                not np.allclose(record.embedding, vector, atol=1e-4)
+                for record, vector in zip(embedded, expected, strict=True)
+            )
+            for place, record in enumerate(found, start):
+                wanted = self._written.get(place, self._rows.contents[place])
+                lost += record is None or record.content != wanted
+        return lost, stale

@@ -1,6 +1,7 @@
 """A collection embedded with a second model while everybody carries on, and nobody's answers mix."""
 
 import asyncio
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -40,6 +41,14 @@ async def filled(client, count=200, **config):
 async def one_embedding(docs, row_id):
     record = (await docs.get([row_id], include=["embedding"]))[0]
     return None if record is None or record.embedding is None else record.embedding
+
+
+async def embedded(docs, row_id):
+    for _ in range(2_000):
+        if await one_embedding(docs, row_id) is not None:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail(f"{row_id} was not embedded")
 
 
 async def test_reembed_makes_searches_by_the_new_model_and_leaves_those_by_the_old_one(client):
@@ -170,6 +179,13 @@ async def test_reembed_reports_what_the_model_refuses_and_stops_where_it_is_wron
         "0007": "not this one",
         "empty": "has no content to embed",
     }
+    # It is refused once, and asked for again when it has changed.
+    await docs.upsert([Record(id="more", content="more", embedding=old(["more"])[0])])
+    keeping = asyncio.create_task(docs.keep_models({"new": picky}, seconds=60, every=0.05))
+    await embedded(docs.model("new"), "more")
+    await docs.update(["0007"], contents=["another text"])
+    await embedded(docs.model("new"), "0007")
+    keeping.cancel()
     with pytest.raises(DimensionMismatch, match="returns 3"):
         await docs.reembed(lambda texts: [[1.0, 2.0, 3.0] for _ in texts], model="wide", dimensions=6, options=QUICK)
     with pytest.raises(ConfigError, match="original"):
@@ -246,6 +262,25 @@ async def test_readers_and_writers_of_both_models_carry_on_through_all_of_it(cli
         records = await handle.get(ids, include=["embedding"])
         assert [record.content for record in records] == list(written.values())
         assert np.allclose([record.embedding for record in records], embed(list(written.values())), atol=1e-6)
+
+
+async def test_reembed_ends_though_others_write_as_fast_as_it_embeds(client):
+    docs, written = await filled(client, 40), 0
+
+    async def outrun(texts):
+        nonlocal written
+        for _ in texts:
+            written += 1
+            content = f"outran {written}"
+            # Behind all others in the order of the key, so that one pass over the keys would never end.
+            await docs.upsert([Record(id=f"z{written:06}", content=content, embedding=old([content])[0])])
+        return new(texts)
+
+    report = await docs.reembed(outrun, model="new", dimensions=4, options=replace(QUICK, load=0.5))
+    assert report.embedded == written
+    assert report.missing == await docs.count() - written == 40
+    assert (await docs.reembed(new, model="new", options=QUICK)).embedded == 40
+    assert await docs.switch_model("new") == "original"
 
 
 def test_blocking_collection_reembeds(url):

@@ -73,6 +73,27 @@ async def create_index(
         handle.knowledge.forget()
 
 
+async def create_beside(handle: Handle, index: Index, progress: ProgressLike) -> None:
+    """Index the embeddings of one more model, as `create_index` does, and leave vacuuming to autovacuum.
+
+    Each row was just written anew, and others write on: with vector indexes of two models, vacuuming here would
+    repair both graphs, which takes longer than building them did.
+    """
+    table = await handle.made_table(handle.config.dimensions)
+    quantized = quantization(table, index)
+
+    async def work(session: Session) -> None:
+        async with alone(session, table):
+            build = Builder(handle=handle, session=session, table=table, options=BuildOptions(), progress=progress)
+            await _build(build, index, quantized, replace=False)
+            await _build_for_filters(build, index)
+
+    try:
+        await handle.run(work)
+    finally:
+        handle.knowledge.forget()
+
+
 async def index_fields(build: Builder, *, content: bool = False) -> None:
     """Have every promoted field indexed, and large values too where there is a vector index.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Sized
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pgrecall.collection import automatic, indexing, ingest, sifting
+from pgrecall.collection.ahead import several
 from pgrecall.collection.embedding_calls import Embedder
 from pgrecall.collection.embedding_stage import EmbeddingStage
 from pgrecall.collection.entries import chunks_of, items_of
@@ -143,19 +143,10 @@ class Pipeline:
         """Return the chunks in their order, with several of them on their way at a time."""
         options = self._options
         size = min(options.write_batch, options.embed_batch) if self._embedder else options.write_batch
-        waiting: deque[asyncio.Task[Chunk]] = deque()
-        try:
-            async with aclosing(chunks_of(items, self._start, size, options.record)) as chunks:
-                async for chunk in chunks:
-                    waiting.append(asyncio.create_task(self._stage(chunk), name="pgrecall embeds a chunk"))
-                    if len(waiting) >= options.embed_calls:
-                        yield await waiting.popleft()
-            while waiting:
-                yield await waiting.popleft()
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+        chunks = chunks_of(items, self._start, size, options.record)
+        async with aclosing(several(chunks, self._stage, options.embed_calls)) as embedded:
+            async for chunk in embedded:
+                yield chunk
 
     async def _prepared(self, batch: Chunk) -> _Ready:
         """Return *batch* checked, encoded and hashed.

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall import vectors
 from pgrecall.collection import indexing, model_columns
 from pgrecall.collection.building import Builder, alone, require_direct
 from pgrecall.collection.comparing import compare
 from pgrecall.collection.embedding_calls import Embedder, EmbedLike
-from pgrecall.collection.entries import reason_of
+from pgrecall.collection.filling import Filling
 from pgrecall.collection.reembed_report import ReembedOptions, ReembedProgress, ReembedReport
 from pgrecall.collection.runs import IngestFailure
 from pgrecall.config import ORIGINAL_MODEL, check_model, check_range
-from pgrecall.embeddings import as_matrix
-from pgrecall.errors import ConfigError, DimensionMismatch, RecordError, SchemaError
+from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.postgres import catalog, statistics
 from pgrecall.sql import models
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
     from pgrecall.table import Table
 
-    Row = tuple[str, str | None, str]
-
-# Blocks that are looked at in one statement; with embeddings in the row, a few hundred rows.
-_BLOCKS: Final = 256
-_MOST: Final = 10_000
 _ROUNDS: Final = 10
+# A round that finds more to do than this share of what the round before it found does not catch up.
+_SHRINKS: Final = 0.8
 _REPORTED: Final = 1_000
 
 
@@ -54,9 +48,8 @@ class Reembedding:
         self._told = told
         self._began = time.monotonic()
         self._column = model_columns.column_of(self._handle, name)
-        self._refused: dict[tuple[str | None, str], str] = {}
         self._fraction: float | None = 0.0
-        self.embedded = 0
+        self._filling = Filling(handle, name, self._embedder, options, self._tell_filling)
 
     async def run(self, dimensions: int | None) -> ReembedReport:
         """Embed everything, index it, compare it, and declare it ready."""
@@ -65,9 +58,13 @@ class Reembedding:
             raise ConfigError(msg)
         before = await self._prepare(dimensions)
         table = await self._table()
-        await self._go_through(table)
+        await self._filling.by_place(table)
+        # Before there is an index of the new embeddings, in which each one that is written later costs as much
+        # as in that of the old ones.
+        await self._index_missing(table)
+        await self.catch_up()
         self._tell("indexing")
-        await self._index(before, table)
+        await self._index(before)
         self._tell("catching up")
         lacking = await self.catch_up()
         await self._ready(table)
@@ -85,36 +82,36 @@ class Reembedding:
             missing=lacking,
             failed=tuple(
                 IngestFailure(position=position, id=row_id, reason=reason)
-                for position, ((_, row_id), reason) in enumerate(list(self._refused.items())[:_REPORTED])
+                for position, ((_, row_id), reason) in enumerate(list(self._filling.refused.items())[:_REPORTED])
             ),
             comparison=comparison,
             seconds=time.monotonic() - self._began,
         )
 
+    @property
+    def embedded(self) -> int:
+        """Rows that were given an embedding."""
+        return self._filling.embedded
+
     async def catch_up(self) -> int:
         """Embed what lacks an embedding, by the order of the key, and return how many still lack one.
 
-        Others may go on writing for ever, so this ends once little more than that is left.
+        Others may go on writing for ever, so this ends once little more than that is left. Where they write as
+        fast as it embeds, it takes more of the server's time, and ends where all of it is not enough.
         """
         table = await self._table()
+        last: int | None = None
+        self._filling.load = self._options.load
         for _ in range(_ROUNDS):
-            before, after = self.embedded, ()
-            while rows := await self._read(table, None, after):
-                await self._embed(table, rows)
-                row_id, domain = rows[-1][0], rows[-1][1]
-                after = tuple(str(domain) if name == table.columns.domain_id else row_id for name in table.key)
-            if self.embedded - before < self._options.embed_batch:
+            found = await self._filling.by_key(table)
+            if found < self._options.embed_batch:
                 break
-        return await self._count_missing(table)
-
-    async def _count_missing(self, table: Table) -> int:
-        statement = models.count_missing(table, self._column)
-
-        async def work(session: Session) -> int:
-            async with model_columns.of_all_domains(session, table):
-                return await session.fetch_value(statement)
-
-        return await self._handle.run(work)
+            if last is not None and found > _SHRINKS * last:
+                if self._filling.load >= 1:
+                    break
+                self._filling.load = min(1.0, 2 * self._filling.load)
+            last = found
+        return await self._filling.lacking(table)
 
     async def _prepare(self, dimensions: int | None) -> Table:
         """Add the column and the trigger, unless they are there, and return the table as searches see it now."""
@@ -155,90 +152,8 @@ class Reembedding:
         handle = model_columns.while_filling(self._handle, self._name)
         return await self._handle.run(lambda session: indexing.current(handle, session))
 
-    async def _go_through(self, table: Table) -> None:
-        """Embed what lacks an embedding, block by block: what is embedded moves behind the last of them."""
-        blocks = await self._handle.run(lambda session: catalog.blocks(session, table))
-        for first in range(0, blocks, _BLOCKS):
-            part = (first, first + _BLOCKS)
-            skipped: set[tuple[str | None, str]] = set()
-            while rows := [row for row in await self._read(table, part, ()) if (row[1], row[0]) not in skipped]:
-                self._fraction = first / blocks
-                embedded = self.embedded
-                await self._embed(table, rows)
-                if self.embedded == embedded:
-                    break
-                skipped |= {(row[1], row[0]) for row in rows}
-
-    async def _read(self, table: Table, blocks: tuple[int, int] | None, after: Sequence[str]) -> list[Row]:
-        limit = self._options.embed_batch * self._options.embed_calls
-        statement = models.missing(table, self._column, blocks, after, limit)
-
-        async def work(session: Session) -> list[Row]:
-            async with model_columns.of_all_domains(session, table):
-                return [(row[0], row[1], row[2]) for row in await session.fetch(statement)]
-
-        return await self._handle.run(work)
-
-    async def _embed(self, table: Table, rows: Sequence[Row]) -> None:
-        """Embed some rows, write their embeddings, and leave the server alone for a while."""
-        wanted = [row for row in rows if (row[1], row[0]) not in self._refused]
-        for row in wanted:
-            if not row[2].strip():
-                self._refused[row[1], row[0]] = "has no content to embed"
-        wanted = [row for row in wanted if row[2].strip()]
-        size = self._options.embed_batch
-        parts = [wanted[start : start + size] for start in range(0, len(wanted), size)]
-        found: list[tuple[Row, Any]] = []
-        tasks = [asyncio.create_task(self._vectors(table, part), name="pgrecall embeds") for part in parts]
-        try:
-            for pairs in await asyncio.gather(*tasks):
-                found += pairs
-        finally:
-            for task in tasks:
-                task.cancel()
-        if not found:
-            return
-        matrix = as_matrix(
-            [vector for _, vector in found],
-            table.dimensions,
-            table.vector_type,
-            table.distance,
-            lambda n: found[n][0][0],
-        )
-        encoded = list(vectors.encode(matrix, table.vector_type))
-        began = time.monotonic()
-
-        async def work(session: Session) -> int:
-            filling = models.fill(table, self._column, [row for row, _ in found], encoded, session.dialect)
-            async with model_columns.of_all_domains(session, table):
-                return await session.execute(filling)
-
-        self.embedded += await self._handle.database.transaction(work)
-        took = time.monotonic() - began
-        self._tell("embedding")
-        await asyncio.sleep(took * (1 / self._options.load - 1))
-
-    async def _vectors(self, table: Table, rows: Sequence[Row]) -> list[tuple[Row, Any]]:
-        """Return the rows with their embeddings, without those that the model refuses."""
-        found, refused = await self._embedder.sort_out([row[2] for row in rows])
-        for place, reason in refused.items():
-            self._refused[rows[place][1], rows[place][0]] = reason
-        good: list[tuple[Row, Any]] = []
-        for place, vector in found.items():
-            row = rows[place]
-            try:
-                as_matrix([vector], table.dimensions, table.vector_type, table.distance, lambda _: "it")
-            except DimensionMismatch:
-                msg = f"embed returns {len(vector)} dimensions, and the column of {self._name!r} has {table.dimensions}"
-                raise DimensionMismatch(msg) from None
-            except RecordError as error:
-                self._refused[row[1], row[0]] = reason_of(error)
-            else:
-                good.append((row, vector))
-        return good
-
-    async def _index(self, before: Table, table: Table) -> None:
-        """Index the new embeddings as the first ones are, and what lacks embeddings, for who catches up."""
+    async def _index_missing(self, table: Table) -> None:
+        """Index what lacks embeddings, for who catches up."""
 
         async def work(session: Session) -> None:
             async with alone(session, table):
@@ -249,6 +164,9 @@ class Reembedding:
                         await build(models.index_missing(table, column), what)
 
         await self._handle.run(work)
+
+    async def _index(self, before: Table) -> None:
+        """Index the new embeddings as the first ones are."""
         serving = before.usable_index()
         index = self._options.index or (None if serving is None else indexing.like(serving))
         if index is not None:
@@ -258,7 +176,7 @@ class Reembedding:
                 self._fraction = progress.fraction
                 self._tell("indexing")
 
-            await indexing.create_index(handle, index, replace=False, progress=None if self._told is None else say)
+            await indexing.create_beside(handle, index, None if self._told is None else say)
 
     async def _ready(self, table: Table) -> None:
         async def work(session: Session) -> None:
@@ -268,6 +186,10 @@ class Reembedding:
                 await session.execute(models.note(table, self._column, facts))
 
         await self._handle.database.transaction(work)
+
+    def _tell_filling(self) -> None:
+        self._fraction = self._filling.fraction
+        self._tell("embedding")
 
     def _tell(self, phase: str) -> None:
         if self._told is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pgrecall.sql.dialect import Dialect
     from pgrecall.table import Table
 
-__all__ = ["TRIGGER", "add_column", "drop_column", "fill", "missing", "note", "noted"]
+__all__ = ["TRIGGER", "add_column", "drop_column", "fill", "missing_behind", "missing_in_blocks", "note", "noted"]
 
 # BEFORE triggers fire in the order of their names: before codes are derived from what is emptied here.
 TRIGGER: Final = "pgrecall_age"
@@ -126,40 +126,52 @@ def index_missing(table: Table, column: str) -> Statement:
     )
 
 
-def missing(table: Table, column: str, blocks: tuple[int, int] | None, after: Sequence[str], limit: int) -> Statement:
-    """Return the statement that reads rows that lack an embedding: id as text, domain (or NULL), content.
+def missing_in_blocks(table: Table, column: str, first: int, last: int) -> Statement:
+    """Return the statement that reads the rows of some blocks that lack an embedding: see `missing_behind`.
 
     Args:
         table: The table.
         column: Column of the embedding.
-        blocks: The first block of the table to look at, and that before which to stop; `None` for rows in the
-            order of the key.
-        after: In that order, the key behind which to begin, as text; empty for the beginning.
+        first: The first block.
+        last: The block before which to stop.
+    """
+    places = (Literal(f"({int(block)},0)") for block in (first, last))
+    here = SQL("ctid >= {first}::tid AND ctid < {last}::tid").format(first=next(places), last=next(places))
+    return _missing(table, [*_lacking(table, column), here], SQL(""))
+
+
+def missing_behind(table: Table, column: str, after: Sequence[str], limit: int) -> Statement:
+    """Return the statement that reads rows that lack an embedding, in the order of the key.
+
+    They come as id (as text), domain (or NULL) and content.
+
+    Args:
+        table: The table.
+        column: Column of the embedding.
+        after: The key behind which to begin, as text; empty for the beginning.
         limit: Most rows.
     """
     parts = _lacking(table, column)
-    order: Composable = SQL("")
-    if blocks is not None:
-        first, last = (Literal(f"({int(block)},0)") for block in blocks)
-        parts.append(SQL("ctid >= {first}::tid AND ctid < {last}::tid").format(first=first, last=last))
-    else:
-        order = SQL("ORDER BY {key}").format(key=_key(table))
-        if after:
-            values = [
-                SQL("{value}::{type}").format(value=Param(value, "text"), type=_type_of(table, name))
-                for name, value in zip(table.key, after, strict=True)
-            ]
-            parts.append(SQL("({key}) > ({values})").format(key=_key(table), values=SQL(", ").join(values)))
+    if after:
+        values = [
+            SQL("{value}::{type}").format(value=Param(value, "text"), type=_type_of(table, name))
+            for name, value in zip(table.key, after, strict=True)
+        ]
+        parts.append(SQL("({key}) > ({values})").format(key=_key(table), values=SQL(", ").join(values)))
+    tail = SQL("ORDER BY {key} LIMIT {limit}").format(key=_key(table), limit=Integer(limit))
+    return _missing(table, parts, tail)
+
+
+def _missing(table: Table, parts: list[Composable], tail: Composable) -> Statement:
     return (
-        SQL("SELECT {id}::text, {domain}, {content} FROM {table} {where} {order} LIMIT {limit}")
+        SQL("SELECT {id}::text, {domain}, {content} FROM {table} {where} {tail}")
         .format(
             id=Identifier(table.columns.id),
             domain=domain_text(table),
             content=Identifier(str(table.columns.content)),
             table=_name(table),
             where=where(parts),
-            order=order,
-            limit=Integer(limit),
+            tail=tail,
         )
         .compile()
     )
