@@ -20,7 +20,8 @@ async def several(
     """Yield what *work* makes of each part of *stream*, in the order of the stream.
 
     While a result is being taken, *most* of the next are worked on, and no more of the stream is read: whoever
-    takes the results slowly has it wait. Leaving early cancels what is being worked on, and closes the stream.
+    takes the results slowly has it wait. What the stream raises is raised behind the results of what it gave
+    before. Leaving early cancels what is being worked on, and closes the stream.
 
     Args:
         stream: The parts.
@@ -28,15 +29,25 @@ async def several(
         most: How many are worked on at a time.
     """
     waiting: deque[asyncio.Task[R]] = deque()
+    failed: Exception | None = None
     try:
         async with aclosing(stream):
-            async for part in stream:
+            while True:
+                try:
+                    part = await anext(stream)
+                except StopAsyncIteration:
+                    break
+                except Exception as error:  # noqa: BLE001 - raised below, once what stands before it is passed on
+                    failed = error
+                    break
                 done = [await waiting.popleft()] if len(waiting) >= most else []
                 waiting.append(asyncio.create_task(work(part), name="pgrecall works ahead"))
                 for result in done:
                     yield result
         while waiting:
             yield await waiting.popleft()
+        if failed is not None:
+            raise failed
     finally:
         for task in waiting:
             task.cancel()

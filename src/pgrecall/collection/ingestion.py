@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MOST: Final = 100_000
 _NAMED: Final = 10
+OPTIONAL_COLUMNS: Final = ("document_id", "chunk_index", "created_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class IngestOptions:
             at the first, `None` never.
         retry: When embedding calls are made again.
         convert: Makes a `Record` of each item, which texts, documents, mappings and `Record` need not have.
+        text: Says what of a record is embedded; its content unless given.
+        optional: Columns that a table need not have, as what they hold is in the metadata too; see `RecordBatch`.
         total: How many items the source has, for the progress; found out where the source has a length.
         index: Bulk mode: the vector index to build once all is loaded. None is built meanwhile by itself.
     """
@@ -49,6 +52,8 @@ class IngestOptions:
     max_failures: int | None = 1_000
     retry: RetryOptions = field(default_factory=RetryOptions)
     convert: Callable[[Any], Record] | None = None
+    text: Callable[[Record], str] | None = None
+    optional: frozenset[str] = frozenset()
     total: int | None = None
     index: Index | None = None
 
@@ -59,8 +64,13 @@ class IngestOptions:
         for name in ("max_failures", "total"):
             if getattr(self, name) is not None:
                 check_range(getattr(self, name), name, 0, 2**63 - 1)
-        if self.convert is not None and not callable(self.convert):
-            msg = f"convert must be a function that makes a Record, not {type(self.convert).__name__}"
+        for name, what in (("convert", "makes a Record"), ("text", "says what of a record is embedded")):
+            given = getattr(self, name)
+            if given is not None and not callable(given):
+                msg = f"{name} must be a function that {what}, not {type(given).__name__}"
+                raise ConfigError(msg)
+        if unknown := set(self.optional) - set(OPTIONAL_COLUMNS):
+            msg = f"optional may hold {', '.join(OPTIONAL_COLUMNS)}, not {', '.join(map(repr, sorted(unknown)))}"
             raise ConfigError(msg)
         if self.index is not None and not isinstance(self.index, HNSW | IVFFlat):
             msg = f"index must be an HNSW or an IVFFlat, not {type(self.index).__name__}"

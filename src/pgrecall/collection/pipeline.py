@@ -56,7 +56,7 @@ class Pipeline:
         self._handle = handle
         self._options = options
         self._embedder = None if embed is None else Embedder(embed, options.retry)
-        self._stage = EmbeddingStage(handle, self._embedder, skip_unchanged=options.skip_unchanged)
+        self._stage = EmbeddingStage(handle, self._embedder, options)
         self._announcer = announcer
         self._on_failure = on_failure
         self._run: Run | None = None

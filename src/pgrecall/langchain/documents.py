@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from langchain_core.documents import Document
 
 from pgrecall.chunk_keys import ChunkKeys
+from pgrecall.collection.entries import as_record
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError, RecordError
-from pgrecall.records import RecordBatch
+from pgrecall.records import Record, RecordBatch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pgrecall.records import Embedding, Match, Record
+    from pgrecall.records import Embedding, Match
 
 _STREAM_BATCH: Final = 1_000
 _MAX_BATCH: Final = 100_000
@@ -27,7 +28,7 @@ Ids = Sequence[str | None]
 T = TypeVar("T")
 V = TypeVar("V")
 # What these hold is in the metadata, so a table that is not ours need not have them.
-_OPTIONAL: Final = frozenset({"document_id", "chunk_index"})
+OPTIONAL: Final = frozenset({"document_id", "chunk_index"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Part:
             ids=self.ids,
             document_ids=[keys.document_of(metadata) for metadata in chunked] or None,
             chunk_indexes=[keys.index_of(metadata) for metadata in chunked] or None,
-            optional=_OPTIONAL,
+            optional=OPTIONAL,
         )
 
 
@@ -160,6 +161,23 @@ def number_chunks(
             continue
         yield document.model_copy(update={"metadata": {**document.metadata, keys.chunk_index: counts[source]}})
         counts[source] += 1
+
+
+def to_record(item: object, keys: ChunkKeys) -> Record:
+    """Return a document, or whatever else the engine makes records of, as a record without embedding.
+
+    Raises:
+        RecordError: It is neither.
+    """
+    if not isinstance(item, Document):
+        return as_record(item)
+    return Record(
+        id=item.id,
+        content=item.page_content,
+        metadata=item.metadata,
+        document_id=keys.document_of(item.metadata),
+        chunk_index=keys.index_of(item.metadata),
+    )
 
 
 def to_document(row: Record | Match) -> Document:

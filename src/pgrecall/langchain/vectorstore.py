@@ -11,6 +11,7 @@ from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
 from pgrecall.errors import CollectionNotFound, ConfigError
 from pgrecall.langchain.adopting import AdoptingMethods
 from pgrecall.langchain.listing import ListingMethods
+from pgrecall.langchain.loading import LoadingMethods
 from pgrecall.langchain.retriever import PGRecallRetriever
 from pgrecall.langchain.searching import SimilarityMethods, VarietyMethods
 from pgrecall.langchain.wording import WordMethods
@@ -37,6 +38,7 @@ class PGRecallVectorStore(
     WordMethods,
     ListingMethods,
     AddingMethods,
+    LoadingMethods,
     ChangingMethods,
     AdoptingMethods,
     Closing,

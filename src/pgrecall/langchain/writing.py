@@ -7,26 +7,35 @@ the database crosses the portal.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import wait
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
+from pgrecall import portal
+from pgrecall.collection.ahead import several
 from pgrecall.collection.keywords import in_domain
 from pgrecall.errors import ConfigError, RecordError
 from pgrecall.langchain.announcing import ledger_for
 from pgrecall.langchain.documents import Part, document_parts, embedded_part, text_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 
-    from langchain_core.embeddings import Embeddings
     from numpy.typing import NDArray
 
     from pgrecall.chunk_keys import ChunkKeys
-    from pgrecall.collection import Collection
+    from pgrecall.collection import AsyncLedger, Collection
     from pgrecall.filters import Filter
-    from pgrecall.records import Embedding
+    from pgrecall.records import Embedding, RecordBatch
+
+    _Batch = tuple[RecordBatch, AsyncLedger | None]
+
+# Embedding calls that are made at a time while a stream is added.
+_CALLS: Final = 4
 
 
 class AddingMethods(VectorStore):
@@ -51,7 +60,7 @@ class AddingMethods(VectorStore):
 
         Args:
             texts: The texts. A list is checked whole before any of it is written; with *batch_size*, and from
-                a generator, they are taken, embedded and written a batch at a time.
+                a generator, they are taken and embedded a batch at a time, each written while the next is embedded.
             metadatas: One for each text.
             ids: One for each text; `None`, as a whole or for one of them, has an id made.
             batch_size: Texts that are embedded and written together.
@@ -72,7 +81,7 @@ class AddingMethods(VectorStore):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Embed and store texts; see `add_texts`."""
+        """Embed and store texts; see `add_texts`. A model that can be awaited embeds several batches at a time."""
         return await self._aadd(text_parts(texts, metadatas, ids, batch_size), kwargs)
 
     def add_documents(
@@ -152,22 +161,56 @@ class AddingMethods(VectorStore):
 
     def _add(self, parts: Iterable[Part], keywords: dict[str, Any]) -> list[str]:
         collection = in_domain(self._collection, keywords)
-        written: list[str] = []
-        for part in parts:
-            embeddings = self._embedding.embed_documents(part.texts)
-            ledger = ledger_for(collection, part.ids)
-            written += collection.upsert(part.batch(embeddings, self._keys), ledger=ledger).ids
-        return written
+
+        def embedded() -> Iterator[_Batch]:
+            for part in parts:
+                yield self._batch(collection, part, self._embedding.embed_documents(part.texts))
+
+        return _write_behind(collection, embedded())
 
     async def _aadd(self, parts: Iterable[Part], keywords: dict[str, Any]) -> list[str]:
         collection = in_domain(self._collection, keywords)
+
+        async def taken() -> AsyncGenerator[Part]:
+            for part in parts:
+                yield part
+
+        async def embedded(part: Part) -> _Batch:
+            return self._batch(collection, part, await self._embedding.aembed_documents(part.texts))
+
+        # A model that has no way of its own to be awaited runs in a thread, and may not be made for several.
+        awaited = getattr(type(self._embedding), "aembed_documents", None) is not Embeddings.aembed_documents
         written: list[str] = []
-        for part in parts:
-            embeddings = await self._embedding.aembed_documents(part.texts)
-            ledger = ledger_for(collection, part.ids)
-            batch = part.batch(embeddings, self._keys)
-            written += (await collection.asynchronous.upsert(batch, ledger=ledger)).ids
+        async with aclosing(several(taken(), embedded, _CALLS if awaited else 1)) as batches:
+            async for batch, ledger in batches:
+                written += (await collection.asynchronous.upsert(batch, ledger=ledger)).ids
         return written
+
+    def _batch(self, collection: Collection, part: Part, embeddings: list[list[float]]) -> _Batch:
+        return part.batch(embeddings, self._keys), ledger_for(collection, part.ids)
+
+
+def _write_behind(collection: Collection, batches: Iterator[_Batch]) -> list[str]:
+    """Write batches, each while the caller's thread embeds the next one, and return their ids."""
+    written: list[str] = []
+    batch = next(batches, None)
+    while batch is not None:
+        writing = portal.submit(collection.asynchronous.upsert(batch[0], ledger=batch[1]))
+        try:
+            batch = next(batches, None)
+        except Exception:
+            # What is being written is let through.
+            wait([writing])
+            raise
+        except BaseException:
+            writing.cancel()
+            raise
+        try:
+            written += writing.result().ids
+        except BaseException:
+            writing.cancel()
+            raise
+    return written
 
 
 class ChangingMethods(VectorStore):

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 _KINDS: Final[Mapping[str, type[BaseNode]]] = {
     kind.class_name(): kind for kind in (TextNode, IndexNode, ImageNode, Node, Document, ImageDocument)
 }
-_INDEX_KEY: Final = "chunk_index"
+INDEX_KEY: Final = "chunk_index"
+"""The metadata key that says where in its document a node stands."""
+CHAIN: Final = frozenset({NodeRelationship.PREVIOUS, NodeRelationship.NEXT})
+"""By what a splitter chains the nodes of a document."""
 _MAX_INT4: Final = 2**31 - 1
 
 
@@ -82,7 +85,7 @@ def to_record(node: BaseNode, embedding: Embedding | None) -> Record:
         content=node.get_content(MetadataMode.NONE),
         metadata=node.metadata,
         document_id=document,
-        chunk_index=_noted(node.metadata) if _INDEX_KEY in node.metadata else None,
+        chunk_index=_noted(node.metadata) if INDEX_KEY in node.metadata else None,
         embedding=embedding,
         envelope=pack(node, document),
     )
@@ -158,13 +161,10 @@ def _indexes(nodes: Sequence[BaseNode], documents: Sequence[str | None]) -> list
     """
     chained: dict[str, list[BaseNode]] = defaultdict(list)
     for node, document in zip(nodes, documents, strict=True):
-        if document is not None and node.relationships.keys() & _CHAIN:
+        if document is not None and node.relationships.keys() & CHAIN:
             chained[document].append(node)
     counted = {node_id: index for chain in chained.values() for index, node_id in enumerate(_in_order(chain))}
-    return [_noted(node.metadata) if _INDEX_KEY in node.metadata else counted.get(node.node_id) for node in nodes]
-
-
-_CHAIN: Final = frozenset({NodeRelationship.PREVIOUS, NodeRelationship.NEXT})
+    return [_noted(node.metadata) if INDEX_KEY in node.metadata else counted.get(node.node_id) for node in nodes]
 
 
 def _in_order(chained: Iterable[BaseNode]) -> list[str]:
@@ -183,6 +183,6 @@ def _in_order(chained: Iterable[BaseNode]) -> list[str]:
 
 
 def _noted(metadata: Mapping[str, Any]) -> int | None:
-    value = metadata[_INDEX_KEY]
+    value = metadata[INDEX_KEY]
     good = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_INT4
     return value if good else None

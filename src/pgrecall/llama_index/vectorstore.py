@@ -13,6 +13,7 @@ from pgrecall.collection.opening import DEFAULT_COLLECTION, ClientLike, Collecti
 from pgrecall.config import CollectionConfig
 from pgrecall.errors import ConfigError
 from pgrecall.llama_index.adopting import AdoptingMethods
+from pgrecall.llama_index.loading import LoadingMethods
 from pgrecall.llama_index.modes import checked_keywords
 from pgrecall.llama_index.querying import QueryMethods
 from pgrecall.llama_index.reading import ReadMethods
@@ -31,7 +32,7 @@ _CONFIG: Final = TypeAdapter(CollectionConfig)
 _CONNECTING: Final = frozenset({"config", "url"})
 
 
-class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, AdoptingMethods, Closing):
+class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, LoadingMethods, AdoptingMethods, Closing):
     """LlamaIndex's vector store over a pgrecall collection.
 
     The table is made at the first write, with the dimensions that the nodes' embeddings have; until then
