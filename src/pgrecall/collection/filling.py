@@ -49,6 +49,7 @@ class Filling:
 
     Attributes:
         load: Share of the time in which the server is kept busy.
+        hands: Transactions that write at a time.
         embedded: Rows that were given an embedding.
         fraction: Share of the table that has been gone through.
         refused: Why rows have none, by domain and id.
@@ -66,6 +67,7 @@ class Filling:
         self._rows = _FIRST_ROWS
         self._rested = 0.0
         self.load = options.load
+        self.hands = 1
         self.embedded = 0
         self.fraction = 0.0
         self.refused: dict[tuple[str | None, str], str] = {}
@@ -76,10 +78,15 @@ class Filling:
         blocks = await self._handle.run(lambda session: catalog.blocks(session, table))
         await self._fill(table, self._placed(table, blocks))
 
-    async def by_key(self, table: Table) -> int:
-        """Go through what lacks an embedding now, in the order of the key; return how many were embedded."""
-        before, lacking = self.embedded, await self.lacking(table)
-        await self._fill(table, self._keyed(table, lacking))
+    async def by_key(self, table: Table, most: int) -> int:
+        """Go through what lacks an embedding, in the order of the key; return how many rows were embedded.
+
+        Args:
+            table: The table.
+            most: Most rows, so that whoever writes ahead of this is not followed from one row to the next.
+        """
+        before = self.embedded
+        await self._fill(table, self._keyed(table, most))
         return self.embedded - before
 
     async def lacking(self, table: Table) -> int:
@@ -106,17 +113,16 @@ class Filling:
             width = max(1, min(width * wanted // max(len(rows), 1), 2 * width, _BLOCKS))
 
     async def _keyed(self, table: Table, left: int) -> AsyncGenerator[list[Row]]:
-        """Yield *left* rows: whom others write ahead of this is not followed from one row to the next."""
-        most = self._options.embed_batch * self._options.embed_calls
+        limit = self._options.embed_batch * self._options.embed_calls
         after: tuple[str, ...] = ()
-        while left and (
-            rows := await self._read(table, models.missing_behind(table, self._column, after, min(left, most)))
-        ):
-            left -= len(rows)
+        while left > 0 and (rows := await self._read(table, models.missing_behind(table, self._column, after, limit))):
             row_id, domain = rows[-1][0], rows[-1][1]
             after = tuple(str(domain) if name == table.columns.domain_id else row_id for name in table.key)
             for part in self._parts(rows):
-                yield part
+                yield part[:left]
+                left -= len(part[:left])
+                if left == 0:
+                    return
 
     async def _read(self, table: Table, statement: Any) -> list[Row]:
         async def work(session: Session) -> list[Row]:
@@ -147,9 +153,12 @@ class Filling:
         async def embedded(part: list[Row]) -> Embedded:
             return await self._vectors(table, part)
 
-        async with aclosing(several(rows, embedded, self._options.embed_calls)) as parts:
-            async for part in parts:
-                await self._write(table, part)
+        async def written(part: Embedded) -> None:
+            await self._write(table, part)
+
+        async with aclosing(several(several(rows, embedded, self._options.embed_calls), written, self.hands)) as parts:
+            async for _ in parts:
+                pass
 
     async def _vectors(self, table: Table, rows: Sequence[Row]) -> Embedded:
         """Return the rows with their embeddings, without those that the model refuses."""
@@ -203,4 +212,5 @@ class Filling:
             async with model_columns.of_all_domains(session, table):
                 return await session.execute(filling)
 
-        self.embedded += await self._handle.database.transaction(work)
+        filled = await self._handle.database.transaction(work)
+        self.embedded += filled

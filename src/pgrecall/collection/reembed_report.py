@@ -28,7 +28,8 @@ class ReembedOptions:
         embed_calls: Embedding calls that are made at a time.
         load: Share of the time, above 0 and up to 1, in which the server is kept busy: after each write as much is
             waited for as makes up the rest, so that a server that gets slow is left alone for longer. To catch up
-            with others that write faster than this allows, more is taken, at the end up to all of it.
+            with others that write faster than this allows, more is taken: all of it, and at last by four
+            connections.
         index: The index to build; like the one that serves searches now unless given, and none where none does.
         sample: Records whose neighbours are compared; 0 compares nothing.
         k: Neighbours of each.

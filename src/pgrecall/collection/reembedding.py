@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from pgrecall.postgres import Session
     from pgrecall.table import Table
 
-_ROUNDS: Final = 10
-# A round that finds more to do than this share of what the round before it found does not catch up.
-_SHRINKS: Final = 0.8
+# Rows that are embedded between two looks at how many lack an embedding.
+_ROUND: Final = 1_000
+# By less than this share of them fewer at the second look: others write as fast.
+_GAIN: Final = 0.2
+# Transactions that write at a time, at most, to catch up with others.
+_HANDS: Final = 4
 _REPORTED: Final = 1_000
 
 
@@ -97,21 +100,31 @@ class Reembedding:
         """Embed what lacks an embedding, by the order of the key, and return how many still lack one.
 
         Others may go on writing for ever, so this ends once little more than that is left. Where they write as
-        fast as it embeds, it takes more of the server's time, and ends where all of it is not enough.
+        fast as it embeds, it takes more of the server's time, and ends where that is not enough.
         """
-        table = await self._table()
-        last: int | None = None
-        self._filling.load = self._options.load
-        for _ in range(_ROUNDS):
-            found = await self._filling.by_key(table)
+        table, filling = await self._table(), self._filling
+        filling.load, filling.hands = self._options.load, 1
+        before = await filling.lacking(table)
+        while before:
+            found = await filling.by_key(table, _ROUND)
+            lacking = await filling.lacking(table)
             if found < self._options.embed_batch:
-                break
-            if last is not None and found > _SHRINKS * last:
-                if self._filling.load >= 1:
-                    break
-                self._filling.load = min(1.0, 2 * self._filling.load)
-            last = found
-        return await self._filling.lacking(table)
+                return lacking
+            if before - lacking < _GAIN * found and not self._take_more():
+                return lacking
+            before = lacking
+        return 0
+
+    def _take_more(self) -> bool:
+        """Take more of the server's time, and say whether there was more to take."""
+        filling = self._filling
+        if filling.load < 1:
+            filling.load = min(1.0, 2 * filling.load)
+        elif filling.hands < _HANDS:
+            filling.hands *= 2
+        else:
+            return False
+        return True
 
     async def _prepare(self, dimensions: int | None) -> Table:
         """Add the column and the trigger, unless they are there, and return the table as searches see it now."""
