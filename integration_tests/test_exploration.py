@@ -118,6 +118,14 @@ async def test_many_thresholds_extras_and_nothing(kind, docs):
         await docs.search_many(np.ones((1_001, 16)))
 
 
+async def test_many_queries_over_several_connections_come_in_their_order(kind, docs):
+    asked = queries(kind[0], 19)
+    found = await docs.search_many(asked, 2)
+    assert [[m.id for m in one] for one in found] == [[m.id for m in await docs.search(query, 2)] for query in asked]
+    with pytest.raises(RecordError, match="embedding 13"):
+        await docs.search_many([*asked[:13], np.full(16, np.nan), *asked[14:]])
+
+
 async def test_many_on_a_lent_connection(kind, docs, server):
     import asyncpg
 

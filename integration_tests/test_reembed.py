@@ -7,7 +7,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from pgrecall import HNSW, AsyncClient, Client, CollectionConfig, Record, ReembedOptions, SearchOptions
+from pgrecall import HNSW, AsyncClient, Client, CollectionConfig, Record, ReembedOptions, SearchOptions, TextSearch
 from pgrecall.errors import ConfigError, DimensionMismatch, ModelNotFound, ModelNotReady, PermissionDenied, SchemaError
 
 QUICK = ReembedOptions(sample=0, load=1.0, embed_batch=16, embed_calls=2)
@@ -262,6 +262,33 @@ async def test_readers_and_writers_of_both_models_carry_on_through_all_of_it(cli
         records = await handle.get(ids, include=["embedding"])
         assert [record.content for record in records] == list(written.values())
         assert np.allclose([record.embedding for record in records], embed(list(written.values())), atol=1e-6)
+
+
+async def test_copied_domain_has_the_embeddings_of_all_models(client):
+    docs = await filled(client, 10)
+    await docs.reembed(new, model="new", options=QUICK)
+    assert await docs.model("new").copy_domain("copy") == 10
+    assert await docs.domain("copy").copy_domain("again") == 10
+    for domain in ("copy", "again"):
+        for embed, handle in ((old, docs), (new, docs.model("new"))):
+            assert np.allclose(await one_embedding(handle.domain(domain), "0003"), embed(["text 3"])[0], atol=1e-6)
+    assert await docs.keep_models({"new": new}, seconds=0) == 0
+
+
+async def test_words_are_added_through_the_first_model_whose_codes_the_trigger_keeps(client, database):
+    docs = await filled(client, 20, fields={"year": int})
+    await docs.reembed(new, model="new", options=QUICK)
+    fresh = docs.model("new")
+    codes = database.ask("SELECT string_agg(embedding_code::text, ',' ORDER BY id) FROM docs")
+    with pytest.raises(ConfigError, match=r"model\('original'\)"):
+        await fresh.add_text_search(TextSearch())
+    await docs.add_text_search(TextSearch())
+    assert database.ask("SELECT string_agg(embedding_code::text, ',' ORDER BY id) FROM docs") == codes
+    assert len(await fresh.search_keyword("text", 5)) == 5
+    # With the first embeddings their codes are gone.
+    await docs.switch_model("new")
+    await docs.drop_model("original")
+    assert (await fresh.add_text_search(TextSearch())).indexed
 
 
 async def test_reembed_ends_though_others_write_as_fast_as_it_embeds(client):

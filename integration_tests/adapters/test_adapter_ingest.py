@@ -9,6 +9,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from llama_index.core import Document as LlamaDocument
 from llama_index.core import VectorStoreIndex
+from llama_index.core.bridge.pydantic import Field
 from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import MetadataMode, TextNode
@@ -132,7 +133,7 @@ def test_langchains_stream_is_written_while_the_next_batch_is_embedded(url):
 
 
 class LlamaModel(BaseEmbedding):
-    asked: list[str] = []
+    asked: list[str] = Field(default_factory=list)
 
     def _get_text_embedding(self, text):
         self.asked.append(text)

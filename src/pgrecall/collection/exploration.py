@@ -45,9 +45,10 @@ class Exploration:
         include: Iterable[Extra] = (),
         options: SearchOptions | None = None,
     ) -> list[list[Match]]:
-        """Return, for each of *embeddings*, the k records nearest to it, all in one round trip.
+        """Return, for each of *embeddings*, the k records nearest to it.
 
-        Each answer is what `search` would give.
+        Each answer is what `search` would give. There is one round trip, or one on each of up to four connections
+        at a time where there are eight or more queries.
 
         Args:
             embeddings: Shape ``(n, d)``, n up to 1,000.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
     from pgrecall.records import Embedding, Example, Match
     from pgrecall.sql.selection import Selection
 
-
 _SLACK: Final = 1e-6
+# Queries that are worth a connection of their own, and most connections.
+_EACH: Final = 4
+_CONNECTIONS: Final = 4
 
 
 async def search_by_id(handle: Handle, id: str, query: Query, *, include_self: bool) -> list[Match]:
@@ -82,12 +86,37 @@ async def search_many(
     handle: Handle, embeddings: NDArray[Any] | Sequence[Embedding], query: Query
 ) -> list[list[Match]]:
     """See `AsyncCollection.search_many`; *query* stands for each of them."""
+    count = len(embeddings)
+    if not count:
+        return []
+    # PostgreSQL gives one statement of this kind one process: several of them use several.
+    parts = 1 if handle.database.lent else max(1, min(_CONNECTIONS, count // _EACH))
+    bounds = [count * part // parts for part in range(parts + 1)]
+    tasks = [
+        asyncio.create_task(_search_part(handle, embeddings[start:end], query, start), name="pgrecall searches")
+        for start, end in pairwise(bounds)
+    ]
+    try:
+        found = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return [matches for part in found for matches in part]
+
+
+async def _search_part(
+    handle: Handle, embeddings: NDArray[Any] | Sequence[Embedding], query: Query, first: int
+) -> list[list[Match]]:
+    """Search by embeddings of which the first one is number *first*, in one round trip."""
 
     async def work(session: Session) -> list[list[Match]]:
         table = await handle.table(session)
         if table is None:
             return [[] for _ in range(len(embeddings))]
-        matrix = as_matrix(embeddings, table.dimensions, table.vector_type, table.distance, _position)
+        matrix = as_matrix(
+            embeddings, table.dimensions, table.vector_type, table.distance, lambda place: _position(first + place)
+        )
         selection = handle.selection(session, table, query.filter)
         plan = await searching.plan_of(handle, session, selection, query)
         found = await _run_many(handle, session, selection, replace(query, embedding=matrix), plan)
@@ -104,8 +133,6 @@ async def search_many(
             found = [[match for match in matches if match.score >= least] for matches in found]
         return found
 
-    if not len(embeddings):
-        return []
     return await handle.run(work)
 
 

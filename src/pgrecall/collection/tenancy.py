@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.collection import securing
+from pgrecall.collection import model_columns, securing
 from pgrecall.collection.changes import clear
 from pgrecall.collection.definition import Rights
 from pgrecall.collection.domain_partitions import create_domain, drop_domain, drop_empty, has_own, isolated
@@ -20,7 +20,7 @@ from pgrecall.sql import tenancy as sql
 from pgrecall.sql.dml import count_up_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from datetime import datetime
 
     from pgrecall.collection.collection import AsyncCollection
@@ -98,9 +98,9 @@ class Tenancy:
     async def copy_domain(self, to: str) -> int:
         """Copy all rows of this handle's domain into another one of the table, in one statement; return how many.
 
-        Ids, embeddings and the time of creation stay; columns that are not mapped get their defaults. Ledgers
-        and key-value storages, which are beside the collections, are not copied. The copy has a partition of its
-        own where `create_domain` has made it before.
+        Ids, the embeddings of all models and the time of creation stay; columns that are not mapped get their
+        defaults. Ledgers and key-value storages, which are beside the collections, are not copied. The copy has a
+        partition of its own where `create_domain` has made it before.
 
         Args:
             to: The new domain.
@@ -221,7 +221,7 @@ async def describe_domains(handle: Handle) -> list[DomainInfo]:
 async def copy_domain(handle: Handle, to: str) -> int:
     """See `Tenancy.copy_domain`."""
 
-    def statement(selection: Selection) -> Statement:
+    async def statement(session: Session, selection: Selection) -> Statement:
         table = selection.table
         if table.columns.domain_id not in table.key:
             msg = f"in {table.qualified_name} ids are unique over all domains, so no domain can have those of another"
@@ -229,7 +229,8 @@ async def copy_domain(handle: Handle, to: str) -> int:
         if table.unfilled:
             msg = f"{table.qualified_name} has columns that are not mapped and have no default: {table.unfilled}"
             raise SchemaError(msg)
-        return sql.copy_domain(selection, to)
+        models = [model.column for model in await model_columns.listed(handle, session)]
+        return sql.copy_domain(selection, to, [column for column in models if column != table.columns.embedding])
 
     return await _move(handle, to, "copy_domain", statement)
 
@@ -237,7 +238,7 @@ async def copy_domain(handle: Handle, to: str) -> int:
 async def rename_domain(handle: Handle, to: str) -> int:
     """See `Tenancy.rename_domain`."""
 
-    def statement(selection: Selection) -> Statement:
+    async def statement(_: Session, selection: Selection) -> Statement:
         return sql.rename_domain(selection, to)
 
     own = _one(handle, "rename_domain")
@@ -282,7 +283,9 @@ async def _splittable(handle: Handle) -> Table | None:
     return table if able else None
 
 
-async def _move(handle: Handle, to: str, verb: str, statement: sql.OfSelection) -> int:
+async def _move(
+    handle: Handle, to: str, verb: str, statement: Callable[[Session, Selection], Awaitable[Statement]]
+) -> int:
     """Run *statement*, which gives rows to a domain that has none."""
     own = _one(handle, verb)
     target = Scope.of(to)
@@ -303,7 +306,7 @@ async def _move(handle: Handle, to: str, verb: str, statement: sql.OfSelection) 
             return await _run(session, selection)
 
     async def _run(session: Session, selection: Selection) -> int:
-        moved = await session.execute(statement(selection))
+        moved = await session.execute(await statement(session, selection))
         if not moved and await session.fetch_value(sql.has_rows(selection.table, to)):
             msg = f"domain {to!r} has rows already; delete them first, or choose another name"
             raise ConfigError(msg)

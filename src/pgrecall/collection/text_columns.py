@@ -11,6 +11,7 @@ from pgrecall.collection.building import FOREVER, Builder, alone, require_direct
 from pgrecall.collection.definition import trigger_function
 from pgrecall.collection.deriving import alter_quickly, fill
 from pgrecall.collection.indexing import current
+from pgrecall.config import ORIGINAL_MODEL
 from pgrecall.errors import ConfigError, ExtensionMissing, SchemaError
 from pgrecall.postgres import catalog
 from pgrecall.sql import ddl, promoted, text_column, upkeep
@@ -63,6 +64,7 @@ async def add_text_search(handle: Handle, words: TextSearch, *, progress: Progre
         require_direct(session)
         async with alone(session, made):
             table = await current(handle, session)
+            await _check_model(handle, session)
             if words.engine == "pg_textsearch":
                 return await _rank_by_extension(handle, session, table, words, progress)
             text = table.text if table.text is not None else await _add_column(session, table, words)
@@ -83,6 +85,19 @@ async def add_text_search(handle: Handle, words: TextSearch, *, progress: Progre
         return await handle.run(work)
     finally:
         handle.knowledge.forget()
+
+
+async def _check_model(handle: Handle, session: Session) -> None:
+    """Raise `ConfigError` for a handle of another model: the trigger of the words keeps codes of the first one's."""
+    name, first = handle.config.model, handle.config.columns.embedding
+    if name in (None, ORIGINAL_MODEL):
+        return
+    if first in await catalog.notes_of(session, handle.config.schema, handle.config.name):
+        msg = (
+            f"the content is made searchable through a handle of the original model, and this one is of {name!r}: "
+            f"model({ORIGINAL_MODEL!r}) is one; all models search the same words"
+        )
+        raise ConfigError(msg)
 
 
 async def _rank_by_extension(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pgrecall.collection import Collection, IngestReport
     from pgrecall.collection.loading_progress import IngestProgressLike
     from pgrecall.collection.runs import IngestFailure
-    from pgrecall.langchain.documents import ChunkKeys
+    from pgrecall.chunk_keys import ChunkKeys
 
 _DEFAULT: Final = IngestOptions()
 

@@ -9,12 +9,10 @@ from pgrecall.sql.domains import domain_column, domain_text, domain_value
 from pgrecall.sql.where import conditions, where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from pgrecall.sql.selection import Selection
     from pgrecall.table import Table
-
-    OfSelection = Callable[[Selection], Statement]
 
 
 def list_domains(selection: Selection, *, limit: int, after: str | None) -> Statement:
@@ -52,11 +50,17 @@ def describe_domains(selection: Selection) -> Statement:
     )
 
 
-def copy_domain(selection: Selection, to: str) -> Statement:
-    """Return the statement that copies the selected rows into domain *to*, if that has none."""
+def copy_domain(selection: Selection, to: str, others: Sequence[str] = ()) -> Statement:
+    """Return the statement that copies the selected rows into domain *to*, if that has none.
+
+    Args:
+        selection: The rows.
+        to: The domain.
+        others: Columns of other models' embeddings.
+    """
     table = selection.table
     kept = [name for logical, name in table.columns.mapping().items() if logical != "domain_id"]
-    names = SQL(", ").join(Identifier(name) for name in [*kept, *table.columns.metadata_columns])
+    names = SQL(", ").join(Identifier(name) for name in [*kept, *others, *table.columns.metadata_columns])
     return (
         SQL("INSERT INTO {table} ({domain}, {names}) SELECT {to}, {names} FROM {table} {where}")
         .format(
