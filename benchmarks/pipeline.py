@@ -255,7 +255,7 @@ class Company:
             ids = self._rows.ids[start : start + 1_000]
             found = await self._docs.model("new").get(ids, include=["embedding"])
             embedded = [record for record in found if record is not None and record.embedding is not None]
-            expected = embed([str(record.content) for record in embedded])
+            expected = [embed([str(record.content)])[0] for record in embedded]
             stale += sum(
                 not np.allclose(record.embedding, vector, atol=1e-4)
                 for record, vector in zip(embedded, expected, strict=True)

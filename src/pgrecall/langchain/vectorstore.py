@@ -9,14 +9,15 @@ from pgrecall.chunk_keys import ChunkKeys
 from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
 from pgrecall.errors import CollectionNotFound, ConfigError
+from pgrecall.langchain.adding import AddingMethods
 from pgrecall.langchain.adopting import AdoptingMethods
+from pgrecall.langchain.changing import ChangingMethods
 from pgrecall.langchain.listing import ListingMethods
 from pgrecall.langchain.loading import LoadingMethods
 from pgrecall.langchain.retriever import PGRecallRetriever
 from pgrecall.langchain.searching import SimilarityMethods, VarietyMethods
 from pgrecall.langchain.wording import WordMethods
 from pgrecall.langchain.words import understood
-from pgrecall.langchain.writing import AddingMethods, ChangingMethods
 from pgrecall.scope import UNSET, Unset
 
 if TYPE_CHECKING:
