@@ -51,10 +51,17 @@ class Model(Embeddings):
 
 
 class Awaited(Model):
+    """Answers once as many calls as are *wanted* have been made at a time."""
+
+    wanted = 3
+
     async def aembed_documents(self, texts):
         self.working += 1
         self.most = max(self.most, self.working)
-        await asyncio.sleep(0.02)
+        for _ in range(500):
+            if self.most >= self.wanted:
+                break
+            await asyncio.sleep(0.01)
         self.working -= 1
         self.asked += texts
         return [vector(text) for text in texts]
@@ -96,6 +103,7 @@ async def test_langchains_aingest_and_adding_a_stream_have_several_calls_made_at
     async with PGRecallVectorStore(Awaited(), "books", url=url) as store:
         report = await store.aingest(documents(40), options=SMALL)
         assert (report.written, store._embedding.most) == (40, 3)
+        store._embedding.wanted = 4
         ids = await store.aadd_documents((one for one in documents(60)), batch_size=5)
         assert ids == [f"d{n:03}" for n in range(60)]
         assert store._embedding.most == 4
@@ -185,7 +193,7 @@ async def test_llama_indexs_ingest_embeds_what_an_index_embeds_and_counts_chunks
         assert [list(one.embedding) for one in again] == [list(one.embedding) for one in records]
 
 
-def test_llama_indexs_ingest_sets_aside_what_has_no_embedding_and_fills_their_tables(url):
+def test_llama_indexs_ingest_sets_aside_what_has_no_embedding(url):
     with LlamaStore("nodes", url=url) as store:
         report = store.ingest(nodes(1), options=SMALL)
         assert report.written == 0
