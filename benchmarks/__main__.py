@@ -7,6 +7,7 @@ import importlib
 import sys
 
 QUESTIONS = {
+    "results": "How does everything compare, in one run? Writes RESULTS.md with tables and plots.",
     "foundation": "How close is the engine to raw asyncpg, and how far ahead of its peers?",
     "filtered": "How good and how fast is searching under a filter?",
     "crossover": "From how many rows that pass a filter on is which way to them the quickest?",

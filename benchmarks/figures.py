@@ -35,6 +35,7 @@ class Figure:
         against: Key of the figure that it is shown relative to.
         targets: What it should be.
         note: How it was measured, where that is not the same for all.
+        apart: Whether it was measured by itself, not in turn with the others.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Figure:
     against: str | None = None
     targets: tuple[Target, ...] = ()
     note: str = ""
+    apart: bool = False
 
     @property
     def median(self) -> float:
@@ -53,9 +55,9 @@ class Figure:
     def ratios(self, other: Figure) -> list[float]:
         """Return this figure relative to *other*: a repetition at a time, as they were run side by side.
 
-        Where they were not (another number of repetitions), the medians are compared.
+        Where they were not (one is apart, or there is another number of repetitions), the medians are compared.
         """
-        if len(self.values) == len(other.values):
+        if not self.apart and not other.apart and len(self.values) == len(other.values):
             return [mine / theirs for mine, theirs in zip(self.values, other.values, strict=True)]
         return [self.median / other.median]
 
@@ -77,6 +79,7 @@ class Findings:
         against: str | None = None,
         targets: Sequence[Target] = (),
         note: str = "",
+        apart: bool = False,
     ) -> None:
         """Take a figure in; see `Figure`."""
         self.figures[key] = Figure(
@@ -87,6 +90,7 @@ class Findings:
             against=against,
             targets=tuple(targets),
             note=note,
+            apart=apart,
         )
 
     def ratio(self, figure: Figure, against: str | None) -> dict[str, float] | None:
@@ -129,6 +133,7 @@ class Findings:
                 for target in figure.targets
             ],
             "note": figure.note,
+            "apart": figure.apart,
         }
 
 

@@ -103,7 +103,10 @@ def main(options: argparse.Namespace) -> int:
         "k": context.k,
         "repeats": context.repeats,
         "parts": chosen,
+        "hnsw": {"m": 16, "ef_construction": 64, "ef_search": run.part(sizes[0]).ef_search},
         "filters": {each.key: each.filter for each in asked},
+        "titles": {each.key: each.title for each in asked},
+        "kinds": {each.key: each.kind for each in asked},
     }
     print(_title(described))
     print(report.table(context.findings, run.grids))
@@ -134,7 +137,7 @@ def _measure(run: Run, chosen: Sequence[str]) -> None:
     if "wide" in chosen:
         _timed("wide", lambda: _wide(run))
     if "growth" in chosen:
-        sizes = [size for size in growth.SIZES if size <= run.sizes[-1]] or run.sizes
+        sizes = [*(size for size in growth.SIZES if size < run.sizes[-1]), run.sizes[-1]]
         _timed("growth", lambda: run.grids.append(growth.measure(run.context, run.asked, sizes)))
 
 

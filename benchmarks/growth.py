@@ -16,10 +16,11 @@ from pgrecall import AsyncClient, CollectionConfig, SearchOptions
 from pgrecall.errors import ConfigError
 from pgrecall.plan import Access
 
-SIZES: Final = (10_000, 20_000, 50_000, 100_000, 200_000)
-ASKED: Final = ("tenth", "source.middle", "language.large", "source.year")
+SIZES: Final = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
+ASKED: Final = ("none", "tenth", "source.middle", "language.large", "source.year")
 WAYS: Final[Mapping[str, SearchOptions | None]] = {
     "exact": SearchOptions(exact=True),
+    "index": SearchOptions(access=Access.INDEX),
     "iterative": SearchOptions(access=Access.ITERATIVE),
     "covering": SearchOptions(access=Access.COVERING),
     "partial": SearchOptions(access=Access.PARTIAL),
@@ -51,10 +52,12 @@ _SHOWN: Final = {"p50": "ms", "recall": "recall"}
 async def _measure(context: Context, config: CollectionConfig, asked: Asked) -> tuple[str, int]:
     """Measure every way with one filter; return which one was chosen, and how many rows pass."""
     oracle = Oracle(context.corpus, context.k)
-    size, chosen = len(context.corpus), ""
+    size, matches, chosen = len(context.corpus), oracle.matches(asked.filter), ""
     async with AsyncClient(context.url) as client:
         docs = client.collection(config)
         for way, options in WAYS.items():
+            if way == "index" and asked.filter is not None:
+                continue  # it filters nothing
             try:
                 measured = await steady.search(docs, context, oracle, asked.filter, options)
             except ConfigError:
@@ -62,6 +65,9 @@ async def _measure(context: Context, config: CollectionConfig, asked: Asked) -> 
             chosen = measured.plan.access.value
             name, what = f"{way}.{size}.{asked.key}", f"{size:,} rows, {asked.title}, {way}"
             add = context.findings.add
+            add(
+                f"growth.matches.{size}.{asked.key}", f"{size:,} rows, {asked.title}: rows that pass", "rows", [matches]
+            )
             add(f"growth.p50.{name}", f"{what}: p50", "ms", measured.p50, note=str(measured.plan))
             add(f"growth.recall.{name}", f"{what}: recall@{context.k}", "", [measured.judgement.recall])
-    return chosen, oracle.matches(asked.filter)
+    return chosen, matches

@@ -110,19 +110,20 @@ def _load(context: Context, options: argparse.Namespace) -> None:
         rates.append(_documents_per_second(context))
     add = context.findings.add
     add("documents.pgrecall", f"from_documents, {len(context.corpus):,} documents", "docs/s", rates)
+    if options.no_peers:
+        return
     try:
         python = environment.interpreter(options.peers_env)
     except RuntimeError as error:
         context.findings.notes.append(str(error))
         return
-    context.settle()
     with tempfile.TemporaryDirectory(prefix="pgrecall-peers-") as directory:
         answer = comparison.ask(python, _PEER, comparison.documents_job(Path(directory), context))
     if "error" in answer:
         context.findings.notes.append(f"langchain-postgres could not be measured: {answer['error']}")
         return
-    title = f"from_documents, langchain-postgres {answer['version']}, once"
-    add("documents.peer", title, "docs/s", answer["documents"])
+    title = f"from_documents, langchain-postgres {answer['version']}"
+    add("documents.peer", title, "docs/s", answer["documents"], apart=True)
     targets = [Target(bound=20, at_least=True, against="documents.peer")]
     add("documents.pgrecall", f"from_documents, {len(context.corpus):,} documents", "docs/s", rates, targets=targets)
 

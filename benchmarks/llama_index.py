@@ -89,8 +89,8 @@ def _load(context: Context, options: argparse.Namespace) -> None:
     targets: list[Target] = []
     for way, (title, bound) in _WAYS.items():
         if way in answer.get("nodes", {}):
-            what = f"add, llama-index-…-postgres {answer['version']}, {title}, once"
-            context.findings.add(f"nodes.peer.{way}", what, "nodes/s", answer["nodes"][way])
+            what = f"add, llama-index-…-postgres {answer['version']}, {title}"
+            context.findings.add(f"nodes.peer.{way}", what, "nodes/s", answer["nodes"][way], apart=True)
             targets.append(Target(bound=bound, at_least=True, against=f"nodes.peer.{way}"))
     title = f"add, {len(context.corpus):,} nodes in one call"
     context.findings.add("nodes.pgrecall", title, "nodes/s", rates, targets=targets)
@@ -104,7 +104,6 @@ def _peer(context: Context, options: argparse.Namespace) -> dict[str, Any]:
     except RuntimeError as error:
         context.findings.notes.append(str(error))
         return {}
-    context.settle()
     with tempfile.TemporaryDirectory(prefix="pgrecall-peers-") as directory:
         answer = comparison.ask(python, _PEER, comparison.documents_job(Path(directory), context, "nodes"))
     if "error" in answer:

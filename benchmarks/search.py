@@ -38,9 +38,16 @@ def measure(context: Context) -> None:
         tails = [percentile(times[name], 95) for times in passes]
         add(f"p95.{name}", f"search p95, {_TITLES[name]}", "ms", tails, against="p95.raw")
     truth = context.corpus.nearest(context.k)
-    for name in ("raw", "engine"):
-        ids = [[row["id"] if name == "raw" else row.id for row in rows] for rows in answers[name]]
+    for name, found in answers.items():
+        ids = [_ids(answer) for answer in found]
         add(f"recall.{name}", f"recall@{context.k}, {_TITLES[name]}", "", [recall(truth, ids)])
+
+
+async def engine_recall(context: Context, truth: list[frozenset[str]]) -> float:
+    """Return the share of the true nearest rows that the engine finds by default."""
+    async with AsyncClient(context.url) as client:
+        search = _engine(client, context)
+        return recall(truth, [_ids(await search(position)) for position in range(len(truth))])
 
 
 def measure_blocking(context: Context) -> None:
@@ -126,6 +133,13 @@ async def _search(context: Context) -> tuple[list[dict[str, list[float]]], dict[
         answers = {name: [await search(p) for p in range(count)] for name, search in searches.items()}
         passes = [await in_turn(searches, count) for _ in range(context.repeats)]
     return passes, answers
+
+
+def _ids(answer: Any) -> list[str]:
+    """Return the ids of an answer: LlamaIndex's has them, others are rows, matches or documents."""
+    if hasattr(answer, "ids"):
+        return list(answer.ids)
+    return [row.id if hasattr(row, "id") else row["id"] for row in answer]
 
 
 async def _raw(stack: AsyncExitStack, context: Context) -> Search:

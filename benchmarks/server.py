@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import psutil
 
 from pgrecall import embedded
 
@@ -25,6 +26,10 @@ _SETTINGS = (
     "work_mem",
     "maintenance_work_mem",
     "max_wal_size",
+    "max_connections",
+    "effective_cache_size",
+    "random_page_cost",
+    "jit",
     "fsync",
     "synchronous_commit",
     "max_parallel_maintenance_workers",
@@ -48,10 +53,20 @@ def database(url: str | None) -> Generator[str]:
         finally:
             asyncio.run(_execute(url, f'DROP DATABASE "{name}" WITH (FORCE)'))
         return
+    with running(None) as embedded_url:
+        asyncio.run(_execute(embedded_url, "CREATE EXTENSION IF NOT EXISTS vector"))
+        yield embedded_url
+
+
+@contextmanager
+def running(url: str | None) -> Generator[str]:
+    """Give *url*, or the URL of an embedded server, which is stopped and removed afterwards."""
+    if url is not None:
+        yield url
+        return
     directory = Path(tempfile.mkdtemp(prefix="pgrecall-benchmark-"))
     try:
         with embedded.start(directory / "server") as server:
-            asyncio.run(_execute(server.url, "CREATE EXTENSION IF NOT EXISTS vector"))
             yield server.url
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -71,6 +86,8 @@ async def describe(url: str) -> dict[str, Any]:
         "versions": versions | {name: version for name in _PACKAGES if (version := _version(name))},
         "machine": {
             "cores": os.cpu_count(),
+            "processor": _processor(),
+            "memory_gb": round(psutil.virtual_memory().total / 2**30),
             "architecture": platform.machine(),
             "system": platform.system(),
             "load": os.getloadavg()[0],
@@ -85,6 +102,16 @@ async def _execute(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def _processor() -> str:
+    """Return what the processor calls itself, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

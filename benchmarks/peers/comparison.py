@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,11 @@ def measure(context: Context, options: argparse.Namespace) -> None:
         return
     rows = min(options.peer_rows, len(context.corpus))
     context.findings.notes.append(
-        f"peers write {rows:,} rows, once, through their own interface into tables without an ANN index; for "
+        f"peers write {rows:,} rows, through their own interface into emptied tables without an ANN index; for "
         f"searching, their tables are filled up to all {len(context.corpus):,} rows with SQL and get the same HNSW "
         "index; they run after the engine, each in a process of its own; default means their ef_search unless told "
-        "otherwise, which is 40"
+        "otherwise, which is 40; equal recall means the least ef_search of a ladder that finds as much as the "
+        "engine by default, less 0.002"
     )
     with tempfile.TemporaryDirectory(prefix="pgrecall-peers-") as directory:
         job = _write_job(Path(directory), context, rows)
@@ -65,10 +68,13 @@ def _write_job(directory: Path, context: Context, rows: int) -> dict[str, Any]:
         np.save(directory / f"{name}.npy", corpus.vectors)
         (directory / f"{name}.json").write_text(json.dumps(_columns(corpus)))
     np.save(directory / "queries.npy", context.corpus.queries)
+    truth = context.corpus.nearest(context.k)
+    (directory / "nearest.json").write_text(json.dumps([sorted(ids) for ids in truth]))
     return {
         "url": context.url,
         "directory": str(directory),
         "source": SEARCHED,
+        "recall": asyncio.run(search.engine_recall(context, truth)),
         "k": context.k,
         "ef_search": context.ef_search,
         "repeats": context.repeats,
@@ -85,7 +91,7 @@ def documents_job(directory: Path, context: Context, what: str = "documents") ->
     """
     np.save(directory / "rows.npy", context.corpus.vectors)
     (directory / "rows.json").write_text(json.dumps(_columns(context.corpus)))
-    return {"url": context.url, "directory": str(directory), what: True}
+    return {"url": context.url, "directory": str(directory), "repeats": context.repeats, what: True}
 
 
 def _columns(corpus: Corpus) -> dict[str, Any]:
@@ -105,7 +111,7 @@ def ask(python: Path, peer: str, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add(context: Context, peer: str, title: str, answer: dict[str, Any]) -> None:
-    add = context.findings.add
+    add = partial(context.findings.add, apart=True)
     title = f"{title} {answer['version']}"
     add(f"load.{peer}", f"load, {title}", "rows/s", answer["load"], against="load.engine")
     if answer["upsert"]:
@@ -113,7 +119,12 @@ def _add(context: Context, peer: str, title: str, answer: dict[str, Any]) -> Non
     else:
         context.findings.notes.append(f"{title} has no upsert: writing an id again adds a second row")
     truth = context.corpus.nearest(context.k)
-    for setting, found in answer["search"].items():
-        ef = f"ef_search {setting}"
+    searched = {setting: (f"ef_search {setting}", found) for setting, found in answer["search"].items()}
+    if (matched := answer["matched"]) is not None:
+        searched["matched"] = f"ef_search {matched['ef_search']}, equal recall", matched
+        add(f"ef_search.{peer}.matched", f"ef_search for equal recall, {title}", "", [matched["ef_search"]])
+    else:
+        context.findings.notes.append(f"{title} finds less than the engine by default with every ef_search there is")
+    for setting, (ef, found) in searched.items():
         add(f"search.{peer}.{setting}", f"search p50, {title}, {ef}", "ms", found["p50"], against="search.engine")
         add(f"recall.{peer}.{setting}", f"recall@{context.k}, {title}, {ef}", "", [recall(truth, found["ids"])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -21,6 +22,24 @@ REQUIREMENTS = (
     "numpy",
 )
 _MADE = ".made"
+
+
+_DESCRIBE = (
+    "import importlib.metadata as m, json; "
+    "print(json.dumps({d.metadata['Name'].lower(): d.version for d in m.distributions()}))"
+)
+_DESCRIBED = (
+    "vecs",
+    "langchain-postgres",
+    "llama-index-vector-stores-postgres",
+    "langchain-core",
+    "llama-index-core",
+    "pgvector",
+    "sqlalchemy",
+    "psycopg2-binary",
+    "asyncpg",
+    "numpy",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,3 +75,10 @@ def interpreter(directory: Path | None) -> Path:
         raise RuntimeError(f"the peers could not be installed: {done.stderr.strip()[-2_000:]}")
     (directory / _MADE).touch()
     return python
+
+
+def versions(python: Path) -> dict[str, str]:
+    """Return the versions of the peers, and of what they stand on, in the environment of *python*."""
+    done = subprocess.run([str(python), "-c", _DESCRIBE], capture_output=True, text=True, check=True)
+    found: dict[str, str] = json.loads(done.stdout)
+    return {name: found[name] for name in _DESCRIBED if name in found}

@@ -30,6 +30,7 @@ class Peer:
 
     version = importlib.metadata.version("langchain-postgres")
     upserts = True
+    table = _TABLE
 
     def __init__(self, url: str, dimensions: int, fields: Mapping[str, str]) -> None:
         self._url = url

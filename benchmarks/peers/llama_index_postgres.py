@@ -55,6 +55,7 @@ class Peer:
 
     version = importlib.metadata.version("llama-index-vector-stores-postgres")
     upserts = False
+    table = _TABLE
 
     def __init__(self, url: str, dimensions: int, fields: Mapping[str, str]) -> None:
         self._url = url
@@ -105,11 +106,11 @@ class Peer:
             ]
         return found
 
-    def add_nodes(self, rows: Rows) -> dict[str, Callable[[], None]]:
-        """Return what adds *rows* as chunks of documents: to a table as it is made, and to one with its HNSW index."""
-        nodes = chunks(rows, rows.embeddings)
-        plain, indexed = (
-            PGVectorStore.from_params(
+    def node_tables(self) -> dict[str, tuple[str, Callable[[Rows], Callable[[], None]]]]:
+        """Return two tables, one as it is made and one with its HNSW index, and what adds rows to it as chunks."""
+        found: dict[str, tuple[str, Callable[[Rows], Callable[[], None]]]] = {}
+        for name, options in (("plain", None), ("indexed", dict(_HNSW))):
+            store = PGVectorStore.from_params(
                 connection_string=dialect(self._url, "psycopg2"),
                 async_connection_string=dialect(self._url, "asyncpg"),
                 table_name=f"{_NAME}_{name}",
@@ -117,11 +118,8 @@ class Peer:
                 use_jsonb=True,
                 hnsw_kwargs=options,
             )
-            for name, options in (("plain", None), ("indexed", dict(_HNSW)))
-        )
-        for store in (plain, indexed):
-            store.add([])  # makes the table, which is not measured
-        return {"plain": lambda: plain.add(nodes), "indexed": lambda: indexed.add(nodes)}
+            found[name] = f"{_TABLE}_{name}", lambda rows, store=store: _adding(store, rows)
+        return found
 
     def fill(self, source: str) -> None:
         """Replace what is there by all rows of *source*, and index them."""
@@ -161,6 +159,11 @@ class Peer:
             hnsw_kwargs=None if ef_search is None else {"hnsw_ef_search": ef_search},
             perform_setup=ef_search is None,
         )
+
+
+def _adding(store: PGVectorStore, rows: Rows) -> Callable[[], None]:
+    nodes = chunks(rows, rows.embeddings)
+    return lambda: store.add(nodes)
 
 
 def _translated(filter: Condition) -> MetadataFilters:

@@ -48,6 +48,10 @@ class Rows:
         """Length of the embeddings."""
         return len(self.embeddings[0])
 
+    def first(self, count: int) -> Rows:
+        """Return the first *count* rows, or all where there are fewer."""
+        return Rows(self.ids[:count], self.contents[:count], self.metadatas[:count], self.embeddings[:count])
+
     @classmethod
     def read(cls, directory: Path, name: str) -> Rows:
         """Return the rows of that name."""

@@ -18,6 +18,7 @@ class Peer:
 
     version = importlib.metadata.version("vecs")
     upserts = True
+    table = f'vecs."{_NAME}"'
 
     def __init__(self, url: str, dimensions: int, fields: Mapping[str, str]) -> None:
         del fields  # it has one index for all metadata, and no columns

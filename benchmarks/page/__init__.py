@@ -1,0 +1,1 @@
+"""RESULTS.md and its plots, made from the JSON of one run and nothing else."""
