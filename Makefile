@@ -75,8 +75,8 @@ types: $(STAMP) ## basedpyright, strict, on src
 docs: $(STAMP) ## build docs/_build/html; a warning is an error
 	$(RUN) sphinx -n -W --keep-going -b html docs docs/_build/html
 
-bench: $(STAMP) ## measure: BENCH="foundation --data DIR …"
-	$(RUN) benchmarks $(or $(BENCH),foundation)
+bench: $(STAMP) ## measure everything into benchmarks/RESULTS.md; BENCH="foundation --data DIR …" for one question
+	$(RUN) benchmarks $(or $(BENCH),results)
 
 wheel: $(STAMP) ## build the wheel and the source archive into dist/
 	$(RUN) build --no-isolation

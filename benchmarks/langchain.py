@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -36,6 +37,7 @@ from pgrecall.langchain import PGRecallVectorStore
 _ROWS = 20_000
 _MEMORY_ROWS = 200_000
 _DIMENSIONS = 384
+_WARM_UP = 200
 _PEER = "langchain_postgres"
 _METADATA = {
     "none": ("no metadata", 1.15),
@@ -105,6 +107,7 @@ def _kilobyte(position: int) -> dict[str, Any]:
 
 def _load(context: Context, options: argparse.Namespace) -> None:
     rates: list[float] = []
+    _documents_per_second(replace(context, corpus=context.corpus.part(0, _WARM_UP)))
     for _ in range(context.repeats):
         context.settle()
         rates.append(_documents_per_second(context))

@@ -13,6 +13,7 @@ import asyncio
 import json
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from pgrecall import AsyncClient, Client
 from pgrecall.llama_index import PGRecallVectorStore
 
 _ROWS = 20_000
+_WARM_UP = 200
 _PEER = "llama_index_postgres"
 _SEARCHED = "searched_nodes"
 _ADDED = "added_nodes"
@@ -82,6 +84,7 @@ async def _timed_searches(context: Context) -> list[dict[str, list[float]]]:
 
 def _load(context: Context, options: argparse.Namespace) -> None:
     rates: list[float] = []
+    _nodes_per_second(replace(context, corpus=context.corpus.part(0, _WARM_UP)))
     for _ in range(context.repeats):
         context.settle()
         rates.append(_nodes_per_second(context))
