@@ -53,7 +53,11 @@ def main(options: argparse.Namespace) -> int:
     if options.source is not None:
         document = read(options.source)
     else:
-        found = suite.run(options)
+        try:
+            found = suite.run(options)
+        except RuntimeError as error:
+            print(f"{error}\nNothing was measured; --no-peers leaves the peers out.")
+            return 1
         options.to.mkdir(parents=True, exist_ok=True)
         (options.to / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
         document = Document(found)

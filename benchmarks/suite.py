@@ -52,7 +52,11 @@ _WITH_PEERS: Final = frozenset({"foundation", "filtered", "quality", "langchain"
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Ask the chosen questions, and return everything that they found, as JSON values."""
+    """Ask the chosen questions, and return everything that they found, as JSON values.
+
+    Raises:
+        RuntimeError: The peers could not be installed.
+    """
     peers: dict[str, str] = {}
     if not options.no_peers:
         peers = environment.versions(environment.interpreter(options.peers_env))
@@ -65,7 +69,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for number, question in enumerate(chosen, start=1):
             minutes = (time.perf_counter() - clock) / 60
             print(f"[{number} of {len(chosen)}, {minutes:.0f} min] {question}", flush=True)
-            runs.append(_ask(question, options, url, Path(directory)))
+            runs.append(ask(question, options, url, Path(directory)))
     return {
         "format": FORMAT,
         "command": command(options),
@@ -77,7 +81,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _ask(question: str, options: argparse.Namespace, url: str, directory: Path) -> dict[str, Any]:
+def ask(question: str, options: argparse.Namespace, url: str, directory: Path) -> dict[str, Any]:
     """Return what a question's process found, or why it found nothing."""
     arguments = QUESTIONS[question](options)
     given = {f"{path}": "DIR" for path in (options.data, options.judged) if path is not None}

@@ -216,6 +216,15 @@ def test_every_question_of_the_run_understands_its_arguments(data):
     assert "somewhere" not in suite.command(options)
 
 
+def test_question_that_fails_says_why(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(suite, "QUESTIONS", {"weather": lambda options: ["--data", str(options.data)]})
+    options = argparse.Namespace(data=tmp_path, judged=None)
+    run = suite.ask("weather", options, "postgresql://", tmp_path)
+    assert (run["arguments"], run["answer"]) == (["--data", "DIR"], None)
+    assert "invalid choice: 'weather'" in run["failed"]
+    assert run["failed"] in capsys.readouterr().out
+
+
 def test_matched_is_the_least_ef_search_that_finds_enough(tmp_path):
     truth = [[f"{query}-{rank}" for rank in range(10)] for query in range(10)]
     (tmp_path / "nearest.json").write_text(json.dumps(truth))
