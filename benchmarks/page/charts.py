@@ -115,7 +115,7 @@ def _filters(document: Document, path: Path) -> bool:
     k, share = answer.settings["k"], "rows that pass the filter, %"
     kinds = (("solid", "rows that pass lie anywhere"), ("hollow", "rows that pass lie together"))
     panels = [
-        Points(title="what is found", x=share, y=f"recall@{k}", series=recalls, log="x", notes=kinds),
+        Points(title="what is found", x=share, y=f"recall@{k}", series=recalls, log="x", span=(0, 1.04), notes=kinds),
         Points(title="how long it takes", x=share, y="p50 of one search, ms", series=times, log="xy"),
     ]
     plots.points(path, panels, columns=2)

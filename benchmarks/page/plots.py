@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 _STYLE: Final[dict[str, Any]] = {
     "svg.hashsalt": "pgrecall",  # ids are random without it
@@ -104,6 +105,7 @@ class Points:
         y: What is up.
         series: The series, the first one behind the others.
         log: Axes that are logarithmic: any of ``x`` and ``y``.
+        span: Least and greatest y; `None` takes what there is.
         notes: More lines for the legend: markers and what they mean.
     """
 
@@ -112,6 +114,7 @@ class Points:
     y: str
     series: Sequence[Series]
     log: str = ""
+    span: tuple[float, float] | None = None
     notes: Sequence[tuple[str, str]] = field(default=())
 
 
@@ -121,21 +124,20 @@ def bars(path: Path, panels: Sequence[Bars]) -> None:
     with _figure(path, (8, 0.27 * sum(lengths))) as figure:
         grid = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": lengths})
         for axes, panel in zip(grid.flat, panels, strict=True):
-            values = [bar.value for bar in panel.bars]
-            errors = [
-                [bar.value - bar.least for bar in panel.bars],
-                [bar.most - bar.value for bar in panel.bars],
-            ]
-            places = range(len(values))
-            axes.barh(places, values, color=[bar.colour for bar in panel.bars], height=0.7)
-            axes.errorbar(values, places, xerr=errors, fmt="none", ecolor="#333333", elinewidth=0.8, capsize=2)
+            places = range(len(panel.bars))
+            colours = [bar.colour for bar in panel.bars]
+            axes.barh(places, [bar.value for bar in panel.bars], color=colours, height=0.7)
             for place, bar in zip(places, panel.bars, strict=True):
+                if bar.least < bar.most:
+                    spread = [[bar.value - bar.least], [bar.most - bar.value]]
+                    axes.errorbar([bar.value], [place], xerr=spread, ecolor="#333333", elinewidth=0.8, capsize=2)
                 axes.annotate(
                     bar.text, (bar.most, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8
                 )
             axes.set_yticks(places, [bar.label for bar in panel.bars])
             axes.set(title=panel.title, xlabel=panel.axis, xlim=(0, _ROOM * max(bar.most for bar in panel.bars)))
             axes.invert_yaxis()
+            axes.xaxis.set_major_formatter(_plain)
             axes.tick_params(axis="y", length=0)
             axes.grid(visible=True, axis="x")
 
@@ -143,7 +145,7 @@ def bars(path: Path, panels: Sequence[Bars]) -> None:
 def points(path: Path, panels: Sequence[Points], *, columns: int) -> None:
     """Draw panels of points in rows of *columns*, with one legend below them all."""
     lines = -(-len(panels) // columns)
-    with _figure(path, (3.9 * columns, 2.9 * lines + 0.6)) as figure:
+    with _figure(path, (4.2 * columns, 2.9 * lines + 0.7)) as figure:
         grid = figure.subplots(lines, columns, squeeze=False)
         for axes in grid.flat[len(panels) :]:
             axes.remove()
@@ -152,7 +154,7 @@ def points(path: Path, panels: Sequence[Points], *, columns: int) -> None:
             _draw(axes, panel)
             found, names = axes.get_legend_handles_labels()
             handles |= dict(zip(names, found, strict=True))
-        figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(4, len(handles)))
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(columns + 1, len(handles)))
 
 
 def _draw(axes: Any, panel: Points) -> None:
@@ -172,9 +174,20 @@ def _draw(axes: Any, panel: Points) -> None:
         face = {"markerfacecolor": "none"} if marker == "hollow" else {}
         axes.plot([], [], color="#333333", marker="o", linestyle="", label=meaning, **face)
     axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
-    for axis in panel.log:
-        axes.set(**{f"{axis}scale": "log"})
+    for name in panel.log:
+        axes.set(**{f"{name}scale": "log"})
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if name == "y" else (1,)))
+        axis.set_major_formatter(_plain)
+        axis.set_minor_formatter(NullFormatter())
+    if panel.span is not None:
+        axes.set(ylim=panel.span)
     axes.grid(visible=True)
+
+
+@FuncFormatter
+def _plain(value: float, _: int) -> str:
+    return f"{value:,g}"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from benchmarks.page import markdown
-from benchmarks.page.document import Answer, Document
+from benchmarks.page.document import Answer, Document, Measured
 from benchmarks.page.markdown import NOTHING, number, ratio
 from benchmarks.page.stores import ALL, ENGINE, OURS, PEERS, RAW, Store
 
@@ -85,7 +85,7 @@ def writing(document: Document, answer: Answer) -> list[str]:
                     title,
                     store.name(document),
                     number(figure.median),
-                    f"{number(figure.least)} to {number(figure.most)}",
+                    _spread(figure),
                     ratio(figure.median / ours) if ours else NOTHING,
                 ]
             )
@@ -122,7 +122,7 @@ def searching(document: Document, answer: Answer) -> list[str]:
                     f"{ef}",
                     number(answer.median(f"recall.{found}"), "recall"),
                     number(figure.median, "ms"),
-                    f"{number(figure.least)} to {number(figure.most)}",
+                    _spread(figure),
                     ratio(figure.median / ours) if ours else NOTHING,
                 ]
             )
@@ -159,7 +159,7 @@ def filters(document: Document, answer: Answer) -> list[str]:
         for _, prefix in stores:
             cells += [
                 number(answer.median(f"{prefix}recall.{size}.{key}"), "recall"),
-                number(answer.median(f"{prefix}p50.{size}.{key}"), ""),
+                _bare(answer.get(f"{prefix}p50.{size}.{key}")),
                 number(answer.median(f"{prefix}short.{size}.{key}")),
             ]
         rows.append(cells)
@@ -180,7 +180,7 @@ def growth(document: Document, answer: Answer) -> list[str]:
     """Return how each way to the rows grows, and which one was chosen where."""
     del document
     measured = answer.starting("growth.p50.")
-    ways = list(dict.fromkeys(name.split(".")[0] for name in measured))
+    ways = sorted(dict.fromkeys(name.split(".")[0] for name in measured), key="planned".__eq__)
     lines = dict.fromkeys(tuple(name.split(".", 2)[1:]) for name in measured)
     rows: list[list[str]] = []
     for size, key in sorted(lines, key=lambda line: (list(answer.settings["titles"]).index(line[1]), int(line[0]))):
@@ -189,7 +189,7 @@ def growth(document: Document, answer: Answer) -> list[str]:
         for way in ways:
             name = f"{way}.{size}.{key}"
             time, recall = answer.get(f"growth.p50.{name}"), answer.median(f"growth.recall.{name}")
-            cells.append(NOTHING if time is None else f"{number(time.median)} ({number(recall, 'recall')})")
+            cells.append(NOTHING if time is None else f"{_bare(time)} ({number(recall, 'recall')})")
         planned = answer.get(f"growth.p50.planned.{size}.{key}")
         cells.append(planned.note.partition(" ")[0] if planned is not None else NOTHING)
         rows.append(cells)
@@ -267,6 +267,16 @@ def sources(document: Document, answer: Answer) -> list[str]:
 def everything(answer: Answer) -> str:
     """Return all figures of a question, as they are."""
     return markdown.figures(answer, list(answer.figures.values()))
+
+
+def _spread(figure: Measured) -> str:
+    least, most = (number(value, figure.unit).removesuffix(f" {figure.unit}") for value in (figure.least, figure.most))
+    return f"{least} to {most}"
+
+
+def _bare(figure: Measured | None) -> str:
+    """Return the median of a time, without its unit."""
+    return number(figure.median, figure.unit).removesuffix(f" {figure.unit}") if figure is not None else NOTHING
 
 
 def _corpus(answer: Answer) -> str:
