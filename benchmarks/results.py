@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import suite
-from benchmarks.page import charts, sections, text
+from benchmarks.page import charts, side, text
 from benchmarks.page.document import Document, read
 from benchmarks.peers import environment
 
@@ -62,7 +62,7 @@ def main(options: argparse.Namespace) -> int:
         (options.to / "results.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
         document = Document(found)
     write(document, options.to)
-    print(f"\n{sections.setting(document)}\n\n{sections.overview(document)}\n")
+    print(f"\n{side.setting(document)}\n\n{side.overview(document)}\n")
     print(f"wrote {options.to / 'RESULTS.md'}, after {document.seconds / 60:.1f} minutes")
     return _complain(document)
 

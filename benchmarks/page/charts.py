@@ -21,6 +21,9 @@ _WAYS: Final = {
 }
 """Ways to the rows, as `benchmarks.growth` calls them, with their colours and markers."""
 
+_LAYOUTS: Final = {"shared": ENGINE.colour, "hash": "#e08214", "list": "#1b7837"}
+"""Layouts, as `benchmarks.tenants` calls them."""
+
 _BY_HAND: Final = "#8c8c8c"
 _FUSED: Final = "#5b8fd0"
 
@@ -174,11 +177,41 @@ def _hybrid(document: Document, path: Path) -> bool:
     return True
 
 
+def _tenants(document: Document, path: Path) -> bool:
+    answer = document.answered("tenants")
+    if answer is None:
+        return False
+    kinds = {
+        "inside.": "one tenant's rows are searched",
+        "across.": "all rows are searched",
+        "drop.": "a tenant is dropped",
+    }
+    panels: list[Bars] = []
+    for prefix, title in kinds.items():
+        bars = [
+            Bar(
+                label=f"{layout}, {int(count):,} domains",
+                value=figure.median,
+                least=figure.least,
+                most=figure.most,
+                colour=_LAYOUTS.get(layout, _BY_HAND),
+                text=number(figure.median, figure.unit),
+            )
+            for (layout, count), figure in ((key.split("."), figure) for key, figure in answer.starting(prefix).items())
+        ]
+        if bars:
+            panels.append(Bars(title=title, axis="p50, ms" if prefix != "drop." else "ms", bars=bars))
+    if panels:
+        plots.bars(path, panels)
+    return bool(panels)
+
+
 CHARTS: Final[Mapping[str, Callable[[Document, Path], bool]]] = {
     "writing": _writing,
     "searching": _searching,
     "filters": _filters,
     "growth": _growth,
     "hybrid": _hybrid,
+    "tenants": _tenants,
 }
 """Name of each plot, and what draws it; it says whether there was anything to draw."""

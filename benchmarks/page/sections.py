@@ -8,65 +8,8 @@ from typing import Final
 from benchmarks.page import markdown
 from benchmarks.page.document import Answer, Document, Measured
 from benchmarks.page.markdown import NOTHING, number, ratio
-from benchmarks.page.stores import ALL, ENGINE, OURS, PEERS, RAW, Store
-
-
-def setting(document: Document) -> str:
-    """Return a sentence about what was measured on what."""
-    answer = document.answered("foundation")
-    rows = ""
-    if answer is not None:
-        found, hnsw = answer.settings, answer.settings["hnsw"]
-        rows = (
-            f"{found['rows']:,} {'made-up rows' if found['corpus'] == 'synthetic' else 'real chunks of text'} of "
-            f"{found['dimensions']} dimensions, HNSW (m={hnsw['m']}, ef_construction={hnsw['ef_construction']}), "
-            f"k={found['k']}, one client, "
-        )
-    versions = document.versions
-    return (
-        f"{rows}{document.machine['cores']} cores, PostgreSQL {versions['postgresql']} with pgvector "
-        f"{versions['pgvector']}, all in one run of `{document.command}` on {document.started[:10]}"
-    )
-
-
-def overview(document: Document) -> str:
-    """Return the table of all stores side by side, which README.md shows too; empty where nothing is there."""
-    answer = document.answered("foundation")
-    if answer is None:
-        return ""
-    header = [
-        "",
-        "loaded rows/s",
-        "changed rows/s",
-        "search p50 as it comes",
-        "recall@10",
-        "search p50 at equal recall",
-        "recall@10",
-    ]
-    return markdown.table(header, [_side(document, answer, store) for store in ALL if answer.get(store.load)])
-
-
-def _side(document: Document, answer: Answer, store: Store) -> list[str]:
-    name = store.name(document)
-    changed = number(answer.median(store.upsert))
-    if store in PEERS and answer.get(store.upsert) is None:
-        changed = "has no upsert"
-    cells = [f"**{name}**" if store is ENGINE else name, number(answer.median(store.load)), changed]
-    for which in ("default", "matched"):
-        found = store.setting(which)
-        time = answer.get(f"search.{found}")
-        if time is None:
-            cells += ["never reached" if which == "matched" and store in PEERS else NOTHING, NOTHING]
-            continue
-        ef = _ef_search(answer, store, which)
-        cells += [f"{number(time.median, 'ms')} (ef_search {ef})", number(answer.median(f"recall.{found}"), "recall")]
-    return cells
-
-
-def _ef_search(answer: Answer, store: Store, which: str) -> int:
-    if store not in PEERS:
-        return answer.settings["hnsw"]["ef_search"]
-    return 40 if which == "default" else int(answer.median(f"ef_search.{store.key}.matched") or 0)
+from benchmarks.page.side import ef_search
+from benchmarks.page.stores import ENGINE, OURS, PEERS, RAW
 
 
 def writing(document: Document, answer: Answer) -> list[str]:
@@ -114,7 +57,7 @@ def searching(document: Document, answer: Answer) -> list[str]:
             found = store.setting(which)
             if (figure := answer.get(f"search.{found}")) is None:
                 continue
-            ef = int(exact) if which == exact else _ef_search(answer, store, which)
+            ef = int(exact) if which == exact else ef_search(answer, store, which)
             rows.append(
                 [
                     store.name(document),
@@ -264,6 +207,30 @@ def sources(document: Document, answer: Answer) -> list[str]:
     ]
 
 
+def tenants(document: Document, answer: Answer) -> list[str]:
+    """Return what each layout takes with many tenants."""
+    del document
+    timed = ("inside", "first", "index", "across")
+    rows: list[list[str]] = []
+    for key in answer.starting("inside."):
+        layout, count = key.split(".")
+        cells = [layout, f"{int(count):,}"]
+        for name in timed:
+            cells.append(_bare(answer.get(f"{name}.{key}")))
+            if (recall := answer.median(f"{name}_recall.{key}")) is not None:
+                cells[-1] += f" ({number(recall, 'recall')})"
+        rows.append([*cells, _bare(answer.get(f"drop.{key}")), _bare(answer.get(f"build.{key}"))])
+    header = ["layout", "domains", "inside", "first", "by index", "across", "drop", "index, s"]
+    other = [figure for key, figure in answer.figures.items() if key.startswith(("make.", "isolate", "locked"))]
+    said = (
+        f"{answer.settings['rows']:,} rows dealt out among the domains, in one table (*shared*), in HASH partitions, "
+        "and in a partition for each domain (*list*). Milliseconds of one search, and recall in brackets: inside a "
+        "domain as the planner chooses, the first time a handle asks there, by the vector index where that is asked "
+        "for, and across all domains; then what it takes to drop a domain, and to build the index."
+    )
+    return [said, markdown.table(header, rows), *([markdown.figures(answer, other)] if other else [])]
+
+
 def everything(answer: Answer) -> str:
     """Return all figures of a question, as they are."""
     return markdown.figures(answer, list(answer.figures.values()))
@@ -298,6 +265,7 @@ SECTIONS: Final[Sequence[tuple[str, str, str, Section]]] = (
     ("How it grows", "growth", "filtered", growth),
     ("Words and meaning", "hybrid", "quality", words),
     ("Frameworks", "", "langchain", frameworks),
+    ("Many tenants", "tenants", "tenants", tenants),
     ("Whole sources", "", "pipeline", sources),
 )
 """Heading of each section, its plot, the question that it is about, and what it says."""

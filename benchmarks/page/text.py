@@ -8,7 +8,8 @@ from typing import Final
 from benchmarks.page import markdown
 from benchmarks.page.document import Answer, Document
 from benchmarks.page.markdown import number, ratio
-from benchmarks.page.sections import SECTIONS, SHOWN_WITH, everything, overview, setting
+from benchmarks.page.sections import SECTIONS, SHOWN_WITH, everything
+from benchmarks.page.side import overview, setting
 
 _FIRST: Final = (
     "Made by `make bench`; do not edit. Every figure is the median over the repetitions, from one run, in which "
