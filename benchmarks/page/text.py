@@ -76,7 +76,7 @@ def _how(document: Document) -> list[str]:
         "command": f"`{document.command}`",
         "machine": f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']} "
         f"{machine['architecture']}; load average {machine['load']:.1f} when it began",
-        "commit": versions["git"],
+        "commit": versions["git"] or "unknown",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if name != "git"),
         "the peers' environment": ", ".join(f"{name} {version}" for name, version in document.peers.items())
         or "left out",
