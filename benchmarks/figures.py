@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,16 @@ class Figure:
     def median(self) -> float:
         """The value in the middle."""
         return statistics.median(self.values)
+
+    @property
+    def least(self) -> float:
+        """The least value."""
+        return min(self.values)
+
+    @property
+    def most(self) -> float:
+        """The greatest value."""
+        return max(self.values)
 
     def ratios(self, other: Figure) -> list[float]:
         """Return this figure relative to *other*: a repetition at a time, as they were run side by side.
@@ -112,6 +122,19 @@ class Findings:
     def as_json(self) -> list[dict[str, Any]]:
         """Return everything as JSON values."""
         return [self._figure(figure) for figure in self.figures.values()]
+
+    @classmethod
+    def of_json(cls, figures: Iterable[Mapping[str, Any]], notes: Iterable[str]) -> Findings:
+        """Return what `as_json` has made JSON of."""
+        found = cls(notes=list(notes))
+        for each in figures:
+            targets = [
+                Target(bound=target["bound"], at_least=target["at_least"], against=target["against"])
+                for target in each["targets"]
+            ]
+            figure = {name: each[name] for name in ("key", "what", "unit", "values", "against", "note", "apart")}
+            found.add(**figure, targets=targets)
+        return found
 
     def _figure(self, figure: Figure) -> dict[str, Any]:
         return {

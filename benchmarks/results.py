@@ -79,7 +79,7 @@ def _complain(document: Document) -> int:
     failed += [
         f"{name}: {note}"
         for name, answer in document.answers.items()
-        for note in answer.notes
+        for note in answer.findings.notes
         if "could not be" in note or "NOT" in note
     ]
     for line in failed:

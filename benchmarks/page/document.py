@@ -4,60 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.figures import Figure, Findings, Target
+
 FORMAT: Final = 1
 """Of the file; another number means that figures are called otherwise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """What a figure, or its ratio to another, should be; see `benchmarks.figures.Target`.
-
-    Attributes:
-        bound: The bound.
-        at_least: Whether more is better.
-        against: Key of the other figure; `None` for the figure itself.
-        ratio: Median ratio to the other figure; `None` where there is none.
-        met: Whether it is met; `None` where the other figure is missing.
-    """
-
-    bound: float
-    at_least: bool
-    against: str | None
-    ratio: float | None
-    met: bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One figure; see `benchmarks.figures.Figure`.
-
-    Attributes:
-        key: What other figures call it.
-        what: What was measured, for a reader.
-        unit: Of the values.
-        median: Over the repetitions.
-        least: The least of them.
-        most: The greatest of them.
-        against: Key of the figure that it is shown relative to.
-        ratio: Median ratio to that; `None` where there is none.
-        bounds: What it should be.
-        note: How it was measured, where that is not the same for all.
-    """
-
-    key: str
-    what: str
-    unit: str
-    median: float
-    least: float
-    most: float
-    against: str | None
-    ratio: float | None
-    bounds: tuple[Bound, ...]
-    note: str
 
 
 class Answer:
@@ -68,8 +21,7 @@ class Answer:
         arguments: What it was asked with.
         seconds: How long it took.
         failed: Why there is no answer; `None` where there is one.
-        figures: By key, in the order in which they were found.
-        notes: What a reader must know about them.
+        findings: Its figures, and what a reader must know about them.
         settings: What it was measured with.
     """
 
@@ -79,11 +31,15 @@ class Answer:
         self.seconds: float = run["seconds"]
         self.failed: str | None = run["failed"]
         found: Mapping[str, Any] = run["answer"] or {}
-        self.figures = {each["key"]: _measured(each) for each in found.get("figures", ())}
-        self.notes: list[str] = found.get("notes", [])
+        self.findings = Findings.of_json(found.get("figures", ()), found.get("notes", ()))
         self.settings: dict[str, Any] = found.get("settings", {})
 
-    def get(self, key: str) -> Measured | None:
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """Its figures by key, in the order in which they were found."""
+        return self.findings.figures
+
+    def get(self, key: str) -> Figure | None:
         """Return the figure of that key, `None` where it was not measured."""
         return self.figures.get(key)
 
@@ -91,7 +47,7 @@ class Answer:
         """Return the median of the figure of that key, `None` where it was not measured."""
         return figure.median if (figure := self.figures.get(key)) is not None else None
 
-    def starting(self, prefix: str) -> dict[str, Measured]:
+    def starting(self, prefix: str) -> dict[str, Figure]:
         """Return the figures whose key begins with *prefix*, by what comes behind it."""
         return {key.removeprefix(prefix): each for key, each in self.figures.items() if key.startswith(prefix)}
 
@@ -130,13 +86,12 @@ class Document:
         answer = self.answers.get(question)
         return answer if answer is not None and answer.failed is None else None
 
-    def judged(self) -> Iterator[tuple[Answer, Measured, Bound]]:
-        """Iterate over all bounds whose figures are there."""
+    def targets(self) -> Iterator[tuple[Answer, Figure, Target]]:
+        """Iterate over all targets."""
         for answer in self.answers.values():
             for figure in answer.figures.values():
-                for bound in figure.bounds:
-                    if bound.met is not None:
-                        yield answer, figure, bound
+                for target in figure.targets:
+                    yield answer, figure, target
 
 
 def read(path: Path) -> Document:
@@ -146,27 +101,3 @@ def read(path: Path) -> Document:
         ValueError: It was written by another version of the benchmarks.
     """
     return Document(json.loads(path.read_text()))
-
-
-def _measured(each: Mapping[str, Any]) -> Measured:
-    return Measured(
-        key=each["key"],
-        what=each["what"].strip(),
-        unit=each["unit"],
-        median=each["median"],
-        least=each["min"],
-        most=each["max"],
-        against=each["against"],
-        ratio=each["ratio"] and each["ratio"]["median"],
-        bounds=tuple(
-            Bound(
-                bound=target["bound"],
-                at_least=target["at_least"],
-                against=target["against"],
-                ratio=target["ratio"] and target["ratio"]["median"],
-                met=target["met"],
-            )
-            for target in each["targets"]
-        ),
-        note=each["note"],
-    )

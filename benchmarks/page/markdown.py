@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks.page.document import Answer, Bound, Measured
+from benchmarks.figures import Figure, Target
+from benchmarks.page.document import Answer
 
 NOTHING: Final = "-"
 """Stands where nothing was measured."""
@@ -41,39 +42,36 @@ def ratio(value: float | None) -> str:
     return f"{value:.0f}x" if value >= 100 else f"{value:.1f}x" if value >= 10 else f"{value:.2f}x"
 
 
-def bound(target: Bound, unit: str) -> str:
+def wanted(target: Target, unit: str) -> str:
     """Return what was wanted."""
     return f"{'≥' if target.at_least else '≤'} {target.bound:,g}" + ("x" if target.against else f" {unit}".rstrip())
 
 
-def figures(answer: Answer, chosen: Sequence[Measured]) -> str:
+def figures(answer: Answer, chosen: Sequence[Figure]) -> str:
     """Return a table of figures: medians, the least and the most, ratios and what they should be."""
     rows: list[list[str]] = []
     for figure in chosen:
-        relative = {figure.against: figure.ratio} if figure.ratio is not None else {}
-        relative |= {each.against: each.ratio for each in figure.bounds if each.ratio is not None}
-        ratios = [f"{ratio(value)} of {_what(answer, key)}" for key, value in relative.items()]
-        wanted = [f"{bound(each, figure.unit)}{_mark(each)}" for each in figure.bounds]
+        others = dict.fromkeys([figure.against, *(target.against for target in figure.targets)])
+        ratios = [
+            f"{ratio(found['median'])} of {answer.figures[key or ''].what.strip()}"
+            for key in others
+            if (found := answer.findings.ratio(figure, key)) is not None
+        ]
+        marks = {True: "", False: " **missed**", None: " (not judged)"}
+        targets = [
+            f"{wanted(target, figure.unit)}{marks[answer.findings.met(figure, target)]}" for target in figure.targets
+        ]
         spread = NOTHING
         if figure.least != figure.most:
             least = number(figure.least, figure.unit).removesuffix(f" {figure.unit}")
             spread = f"{least} to {number(figure.most, figure.unit)}"
         rows.append(
             [
-                figure.what,
+                figure.what.strip(),
                 number(figure.median, figure.unit),
                 spread,
                 "; ".join(ratios) or NOTHING,
-                "; ".join(wanted) or NOTHING,
+                "; ".join(targets) or NOTHING,
             ]
         )
     return table(["what", "median", "repetitions", "ratio", "wanted"], rows)
-
-
-def _mark(target: Bound) -> str:
-    return {True: "", False: " **missed**", None: " (not judged)"}[target.met]
-
-
-def _what(answer: Answer, key: str | None) -> str:
-    other = answer.get(key or "")
-    return other.what if other is not None else f"{key}"

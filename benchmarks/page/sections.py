@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from benchmarks.figures import Figure
 from benchmarks.page import markdown
-from benchmarks.page.document import Answer, Document, Measured
+from benchmarks.page.document import Answer, Document
 from benchmarks.page.markdown import NOTHING, number, ratio
 from benchmarks.page.side import ef_search
 from benchmarks.page.stores import ENGINE, OURS, PEERS, RAW
@@ -236,12 +237,12 @@ def everything(answer: Answer) -> str:
     return markdown.figures(answer, list(answer.figures.values()))
 
 
-def _spread(figure: Measured) -> str:
+def _spread(figure: Figure) -> str:
     least, most = (number(value, figure.unit).removesuffix(f" {figure.unit}") for value in (figure.least, figure.most))
     return f"{least} to {most}"
 
 
-def _bare(figure: Measured | None) -> str:
+def _bare(figure: Figure | None) -> str:
     """Return the median of a time, without its unit."""
     return number(figure.median, figure.unit).removesuffix(f" {figure.unit}") if figure is not None else NOTHING
 

@@ -46,23 +46,25 @@ def page(document: Document, plots: Sequence[str]) -> str:
 
 def _wanted(document: Document) -> list[str]:
     """Return how many of the wanted bounds hold, and which do not."""
-    judged = list(document.judged())
-    missed = [(answer, figure, bound) for answer, figure, bound in judged if not bound.met]
+    judged = [(*each, each[0].findings.met(*each[1:])) for each in document.targets()]
+    missed = [each for each in judged if each[3] is False]
+    met = sum(each[3] is True for each in judged)
     if not judged:
         return []
-    found = f"{len(judged) - len(missed)} of {len(judged)} bounds that the figures are held against are met"
+    found = f"{met} of {met + len(missed)} bounds that the figures are held against are met"
     if not missed:
         return ["## What was wanted", f"{found}."]
     rows: list[list[str]] = []
-    for answer, figure, bound in missed:
-        came = number(figure.median, figure.unit) if bound.ratio is None else ratio(bound.ratio)
-        other = answer.get(bound.against or "")
+    for answer, figure, target, _ in missed:
+        relative = answer.findings.ratio(figure, target.against)
+        came = number(figure.median, figure.unit) if relative is None else ratio(relative["median"])
+        other = answer.get(target.against or "")
         rows.append(
             [
                 answer.question,
-                figure.what if other is None else f"{figure.what}, relative to {other.what}",
+                figure.what.strip() if other is None else f"{figure.what.strip()}, relative to {other.what.strip()}",
                 came,
-                markdown.bound(bound, figure.unit),
+                markdown.wanted(target, figure.unit),
             ]
         )
     return ["## What was wanted", f"{found}; these are not:", markdown.table(["", "", "is", "wanted"], rows, left=2)]
@@ -96,7 +98,7 @@ def _how(document: Document) -> list[str]:
 def _notes(answers: Iterable[Answer]) -> list[str]:
     parts: list[str] = []
     for answer in answers:
-        lines = [f"- {note}" for note in dict.fromkeys(answer.notes)]
+        lines = [f"- {note}" for note in dict.fromkeys(answer.findings.notes)]
         if answer.failed is not None:
             lines.append(f"- It **failed**: {answer.failed}")
         if lines:
