@@ -74,7 +74,7 @@ def _how(document: Document) -> list[str]:
     """Return where, with what and how everything was run."""
     machine, versions = document.machine, document.versions
     run = {
-        "started": f"{document.started}, took {document.seconds / 60:.0f} minutes",
+        "started": f"{document.started}, took {document.seconds / 60:.1f} minutes",
         "command": f"`{document.command}`",
         "machine": f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']} "
         f"{machine['architecture']}; load average {machine['load']:.1f} when it began",
