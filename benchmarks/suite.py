@@ -101,6 +101,8 @@ def ask(question: str, options: argparse.Namespace, url: str, directory: Path) -
     failed = None if out.exists() else next((line for line in reversed(log) if line.strip()), "no reason given")
     if failed is not None:
         print("\n".join(log[-40:]), flush=True)
+        for path, name in given.items():
+            failed = failed.replace(path, name)
     return {
         "question": question,
         "arguments": [given.get(argument, argument) for argument in arguments],

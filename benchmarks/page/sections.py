@@ -199,7 +199,7 @@ def sources(document: Document, answer: Answer) -> list[str]:
     """Return what taking in whole sources costs."""
     del document
     said = (
-        f"`ingest()` writes a checkpoint in the transaction of every batch; {int(answer.settings['rows']):,} made-up "
+        f"`ingest()` writes a checkpoint in the transaction of every batch; {answer.settings['rows']:,} made-up "
         "rows, loaded by each way in turn."
     )
     return [

@@ -86,7 +86,7 @@ def _how(document: Document) -> list[str]:
     }
     rows: list[list[str]] = []
     for answer in document.answers.values():
-        command = f"`python -m benchmarks {answer.question} {' '.join(answer.arguments)}`"
+        command = f"`{' '.join(['python -m benchmarks', answer.question, *answer.arguments])}`"
         rows.append([command, f"{answer.seconds:.0f} s" if answer.failed is None else "**failed**"])
     return [
         "## How it was run",
