@@ -82,7 +82,7 @@ wheel: $(STAMP) ## build the wheel and the source archive into dist/
 	$(RUN) build --no-isolation
 
 lock: $(STAMP) ## lock requirements/dev.txt anew (needs uv)
-	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.11 \
 	    --upgrade --generate-hashes --no-annotate --no-emit-index-url --output-file requirements/dev.txt \
 	    --custom-compile-command "make lock"
 

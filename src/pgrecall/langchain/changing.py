@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from langchain_core.embeddings import Embeddings
 
+    from pgrecall.chunk_keys import ChunkKeys
     from pgrecall.collection import Collection
     from pgrecall.filters import Filter
-    from pgrecall.langchain.documents import ChunkKeys
 
 
 class ChangingMethods(VectorStore):

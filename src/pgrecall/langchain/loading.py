@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from langchain_core.embeddings import Embeddings
 
+    from pgrecall.chunk_keys import ChunkKeys
     from pgrecall.collection import Collection, IngestReport
     from pgrecall.collection.loading_progress import IngestProgressLike
     from pgrecall.collection.runs import IngestFailure
-    from pgrecall.chunk_keys import ChunkKeys
 
 _DEFAULT: Final = IngestOptions()
 
