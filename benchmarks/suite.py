@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,10 +37,6 @@ def _peer_rows(options: argparse.Namespace) -> int:
     return round(options.rows / 10)
 
 
-def _tenants(options: argparse.Namespace) -> list[str]:
-    return [*_rows(options, 0.2), "--queries", "100", "--domains", "10", "--domains", "200"]
-
-
 QUESTIONS: Final[Mapping[str, Arguments]] = {
     "foundation": lambda o: [*_rows(o), "--peer-rows", f"{_peer_rows(o)}"],
     "filtered": lambda o: [*_rows(o, 0.5), "--only", "steady", "growth", "peers"],
@@ -49,8 +44,8 @@ QUESTIONS: Final[Mapping[str, Arguments]] = {
     "keyword": lambda o: _rows(o, 0.4),
     "langchain": lambda o: [*_rows(o, 0.1), "--only", "search", "load"],
     "llama_index": lambda o: _rows(o, 0.1),
-    **({"tenants": _tenants} if find_spec("benchmarks.tenants") else {}),
-    "pipeline": lambda o: ["--rows", f"{o.rows}", "--repeats", f"{o.repeats}", "--only", "memory", "ingest"],
+    "tenants": lambda o: [*_rows(o, 0.2), "--queries", "100", "--domains", "10", "--domains", "200"],
+    "pipeline": lambda o: [*_rows(o), "--only", "memory", "ingest"],
 }
 """The questions that are asked, in that order, and what each is asked with."""
 

@@ -16,7 +16,17 @@ import numpy as np
 import pytest
 
 from integration_tests.conftest import PYTHONPATH
-from pgrecall import HNSW, AsyncClient, Client, IngestOptions, Record, RecordBatch, RetryOptions
+from pgrecall import (
+    HNSW,
+    AsyncClient,
+    Client,
+    CollectionConfig,
+    IngestOptions,
+    ListPartitions,
+    Record,
+    RecordBatch,
+    RetryOptions,
+)
 from pgrecall.errors import ConfigError, DimensionMismatch, RunTakenOver, TooManyFailures
 
 QUICK = RetryOptions(attempts=4, first_wait=0.01, longest_wait=0.5)
@@ -295,6 +305,19 @@ async def test_run_of_another_domain_goes_on_where_one_is_cleared(client):
     await docs.domain("other").clear()
     assert (await docs.ingest(rows(40), run="r")).resumed_at >= 20
     assert (await docs.domain("other").ingest(rows(40), run="r")).resumed_at == 0
+
+
+@pytest.mark.parametrize("layout", [None, ListPartitions()], ids=["shared", "list"])
+@pytest.mark.parametrize("end", ["delete", "rename"])
+async def test_run_of_a_domain_begins_anew_where_the_domain_is_gone(client, layout, end):
+    docs = await client.get_or_create_collection(CollectionConfig(name="docs", dimensions=2, layout=layout))
+    if layout is not None:
+        await docs.create_domain("red")
+    red = docs.domain("red")
+    await begun(red, rows(40))
+    await (red.delete_domain() if end == "delete" else red.rename_domain("crimson"))
+    report = await red.ingest(rows(40), run="r")
+    assert (report.resumed_at, report.inserted, await red.count()) == (0, 40, 40)
 
 
 async def test_run_that_goes_on_counts_what_was_set_aside_before(client):

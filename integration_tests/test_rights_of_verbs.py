@@ -11,6 +11,7 @@ NEAR = [1, 2, 10]
 # What makes handles, and sends nothing.
 HANDLES = {"all_domains", "domain", "in_domains", "ledger", "model", "using"}
 READS = {
+    "check": lambda d: d.check(sample=1),
     "count": lambda d: d.count({"n": 1}),
     "count_domains": lambda d: d.count_domains(),
     "current": lambda d: d.current(),
@@ -50,6 +51,7 @@ WRITES = {
     "replace": lambda d: d.replace([record("a")]),
     "replace_documents": lambda d: d.replace_documents(own("red")),
     "update": lambda d: d.update(["a"], contents=["newer"]),
+    "update_where": lambda d: d.update_where({"n": 1}, metadata={"seen": True}),
     "upsert": lambda d: d.upsert([record("a")]),
 }
 OWNS = {
@@ -63,8 +65,8 @@ OWNS = {
 }
 # What needs its index, model or sparse column there, or another collection: see test_every_verb.
 ELSEWHERE = {
-    "add_text_search", "build_due_index", "copy_to", "drop_index", "drop_model", "explain_keyword", "explain_sparse", "keep_models",
-    "search_sparse", "switch_model", "tune", "wait_for_index",
+    "add_text_search", "build_due_index", "copy_to", "create_domain", "drop_index", "drop_model", "explain_keyword",
+    "explain_sparse", "isolate_domain", "keep_models", "search_sparse", "switch_model", "tune", "wait_for_index",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pgrecall.collection.building import FOREVER
 from pgrecall.collection.definition import new_token
 from pgrecall.collection.deriving import change_quickly
 from pgrecall.collection.ingest import check_writable
+from pgrecall.collection.runs import forget_runs
 from pgrecall.errors import ConfigError, DatabaseError, PermissionDenied, SchemaError
 from pgrecall.layout import MAX_PARTITIONS, ListPartitions
 from pgrecall.postgres import partitions as catalog
@@ -127,6 +128,7 @@ async def drop_domain(handle: Handle, table: Table, domain: str) -> int | None:
                 held = await session.fetch_value(sql.count_rows(own.identifier))
                 if held:
                     await session.execute(sql.truncate(own.identifier), timeout=FOREVER)
+                await forget_runs(session, table.schema, table.name, Scope.of(domain))
                 return held
 
         return await change_quickly(session, table, empty)

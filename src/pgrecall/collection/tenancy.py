@@ -11,6 +11,7 @@ from pgrecall.collection.definition import Rights
 from pgrecall.collection.domain_partitions import create_domain, drop_domain, drop_empty, has_own, isolated
 from pgrecall.collection.ingest import check_writable
 from pgrecall.collection.isolating import forget_move
+from pgrecall.collection.runs import forget_runs
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.layout import ListPartitions
@@ -232,7 +233,7 @@ async def copy_domain(handle: Handle, to: str) -> int:
         models = [model.column for model in await model_columns.listed(handle, session)]
         return sql.copy_domain(selection, to, [column for column in models if column != table.columns.embedding])
 
-    return await _move(handle, to, "copy_domain", statement)
+    return await _move(handle, to, "copy_domain", statement, leaves=False)
 
 
 async def rename_domain(handle: Handle, to: str) -> int:
@@ -244,11 +245,11 @@ async def rename_domain(handle: Handle, to: str) -> int:
     own = _one(handle, "rename_domain")
     table = await _splittable(handle)
     if table is None or own == to or not await has_own(handle, table, own):
-        return await _move(handle, to, "rename_domain", statement)
+        return await _move(handle, to, "rename_domain", statement, leaves=True)
     # Where it has rows already, nothing is moved there.
     if not await _has_rows(handle, to):
         await create_domain(handle, to)
-    moved = await _move(handle, to, "rename_domain", statement)
+    moved = await _move(handle, to, "rename_domain", statement, leaves=True)
     await drop_empty(handle, table, own)
     return moved
 
@@ -284,9 +285,9 @@ async def _splittable(handle: Handle) -> Table | None:
 
 
 async def _move(
-    handle: Handle, to: str, verb: str, statement: Callable[[Session, Selection], Awaitable[Statement]]
+    handle: Handle, to: str, verb: str, statement: Callable[[Session, Selection], Awaitable[Statement]], *, leaves: bool
 ) -> int:
-    """Run *statement*, which gives rows to a domain that has none."""
+    """Run *statement*, which gives rows to a domain that has none, and takes them from their own where it *leaves*."""
     own = _one(handle, verb)
     target = Scope.of(to)
     if to == own:
@@ -300,10 +301,14 @@ async def _move(
         _check(table, target, verb)
         check_writable(table, session.server)
         selection = handle.selection(session, table)
-        if not table.secured:
-            return await _run(session, selection)
-        async with session.entered(Scope.of_several([own, to])):
-            return await _run(session, selection)
+        if table.secured:
+            async with session.entered(Scope.of_several([own, to])):
+                moved = await _run(session, selection)
+        else:
+            moved = await _run(session, selection)
+        if leaves:
+            await forget_runs(session, table.schema, table.name, handle.scope)
+        return moved
 
     async def _run(session: Session, selection: Selection) -> int:
         moved = await session.execute(await statement(session, selection))
