@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from integration_tests.oracle import Corpus
-from pgrecall import Client, RecordBatch
+from pgrecall import Client, Record, RecordBatch
 from pgrecall.cli import app
 from pgrecall.cli.demo.lexical import LexicalEmbeddings
 
@@ -209,7 +209,7 @@ def test_init_makes_what_its_dry_run_prints(database, bare_database):
 def test_init_makes_partitions_policies_and_a_role(database, server):
     role = server.name("role")
     database._roles.append(role)
-    options = ("--partitions", "2", "--sparse-dimensions", "9", "--row-level-security", "--role", role)
+    options = ("--partitions", "hash=2", "--sparse-dimensions", "9", "--row-level-security", "--role", role)
     made = run(database.url, "init", "docs", "--dimensions", "3", *options, "--create-role", "--read-only", "--json")
     assert json.loads(made.stdout)["made"]
     # The tests' role is a superuser, whom policies do not bind.
@@ -220,6 +220,19 @@ def test_init_makes_partitions_policies_and_a_role(database, server):
     table = "SELECT relrowsecurity, (SELECT count(*) FROM pg_inherits WHERE inhparent = c.oid) FROM pg_class c"
     assert [*map(tuple, database.rows(f"{table} WHERE relname = 'docs'"))] == [(True, 2)]
     assert database.ask("SELECT count(*) FROM pg_attribute WHERE attname = 'sparse_embedding' AND attnum > 0") > 0
+
+
+def test_domains_are_given_partitions_of_their_own(database):
+    url = database.url
+    run(url, "init", "docs", "--dimensions", "2", "--partitions", "list")
+    assert document(url, "domains", "create", "docs", "red") == {"created": "red"}
+    with Client(url) as client:
+        for domain in ("red", "blue"):
+            client.collection("docs").domain(domain).upsert([Record(id="a", embedding=[1.0, 2.0])])
+    assert document(url, "domains", "isolate", "docs", "blue")["rows"] == 1
+    found = document(url, "domains", "describe", "docs")["domains"]
+    assert [(one["name"], one["isolated"]) for one in found] == [("blue", True), ("red", True)]
+    assert run(url, "init", "wrong", "--dimensions", "2", "--partitions", "2", code=2).stderr.count("\n") == 1
 
 
 def test_doctor_says_what_is_wrong_and_ends_with_it(database, bare_database):

@@ -101,11 +101,13 @@ def _groups() -> list[tuple[str, str, dict[str, Callable[..., None]]]]:
         ),
         (
             "domains",
-            "List, copy, rename and delete whole domains.",
+            "List, move, copy, rename and delete whole domains.",
             {
                 "list": domains.list_,
                 "count": domains.count,
                 "describe": domains.describe,
+                "create": domains.create,
+                "isolate": domains.isolate,
                 "copy": domains.copy,
                 "rename": domains.rename,
                 "delete": domains.delete,

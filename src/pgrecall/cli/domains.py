@@ -1,4 +1,4 @@
-"""``pgrecall domains``: whole domains of a collection are listed, described, copied, renamed and deleted."""
+"""``pgrecall domains``: whole domains of a collection are looked at, moved, copied, renamed and deleted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from pgrecall.cli.opening import Opened, YesOption, on_table
 from pgrecall.cli.output import size
+from pgrecall.cli.progress import shown
 
 DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="The domain.", show_default=False)]
 TargetArgument = Annotated[
@@ -53,10 +54,38 @@ def describe(
         opened.output.document({"domains": found})
         return
     rows = [
-        (info.name, info.rows, size(info.bytes), info.newest and info.newest.isoformat(" ", "seconds"))
+        (
+            info.name,
+            info.rows,
+            size(info.bytes),
+            info.newest and info.newest.isoformat(" ", "seconds"),
+            "yes" if info.isolated else "",
+        )
         for info in found
     ]
-    opened.output.table(("domain", "rows", "size", "newest"), rows, right=("rows", "size"))
+    opened.output.table(("domain", "rows", "size", "newest", "isolated"), rows, right=("rows", "size"))
+
+
+@on_table
+def create(opened: Opened, domain: DomainArgument) -> None:
+    """Make a partition for a new domain, with indexes of its own; the collection must have partitions by list."""
+    opened.collection.create_domain(domain)
+    if opened.output.json:
+        opened.output.document({"created": domain})
+    else:
+        opened.output.text(f"{domain} has a partition of its own")
+
+
+@on_table
+def isolate(opened: Opened, domain: DomainArgument) -> None:
+    """Move a domain into a partition of its own while it is read and written; one that was killed goes on."""
+    with shown(opened.output) as show:
+        report = opened.collection.isolate_domain(domain, on_progress=show)
+    if opened.output.json:
+        opened.output.document(report)
+        return
+    seconds = f"{report.seconds:.1f} s, during {report.locked:.3f} s of which the table was locked"
+    opened.output.text(f"{report.rows:,} records moved in {seconds}")
 
 
 @on_table
