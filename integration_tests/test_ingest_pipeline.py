@@ -21,15 +21,15 @@ from pgrecall import (
     AsyncClient,
     Client,
     CollectionConfig,
+    EmbeddingRetry,
     IngestOptions,
     ListPartitions,
     Record,
     RecordBatch,
-    RetryOptions,
 )
 from pgrecall.errors import ConfigError, DimensionMismatch, RunTakenOver, TooManyFailures
 
-QUICK = RetryOptions(attempts=4, first_wait=0.01, longest_wait=0.5)
+QUICK = EmbeddingRetry(attempts=4, first_delay=0.01, max_delay=0.5)
 
 
 class Model:
@@ -155,7 +155,7 @@ async def test_ingest_waits_as_long_as_the_error_says(client, header):
             )
         return [[1.0, 2.0] for _ in texts]
 
-    options = IngestOptions(retry=RetryOptions(attempts=2, first_wait=0.0, longest_wait=5))
+    options = IngestOptions(retry=EmbeddingRetry(attempts=2, first_delay=0.0, max_delay=5))
     report = await client.collection("docs").ingest(["a"], embed=embed, options=options)
     # A date has whole seconds.
     assert calls[1] - calls[0] >= (0.9 if header == "date" else 0.3)
@@ -187,7 +187,7 @@ async def test_ingest_tries_again_only_what_passes(client):
         await docs.ingest(
             ["b"],
             embed=refused,
-            options=IngestOptions(retry=RetryOptions(attempts=3, first_wait=0, retryable=(OSError,))),
+            options=IngestOptions(retry=EmbeddingRetry(attempts=3, first_delay=0, retryable=(OSError,))),
         )
     assert len(calls) == 7
     with pytest.raises(RateLimited):  # a wait that is too long is the caller's

@@ -14,12 +14,12 @@ from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import MetadataMode, TextNode
 
-from pgrecall import IngestOptions, RetryOptions
+from pgrecall import EmbeddingRetry, IngestOptions
 from pgrecall.errors import ConfigError
 from pgrecall.langchain import PGRecallVectorStore
 from pgrecall.llama_index import PGRecallVectorStore as LlamaStore
 
-SMALL = IngestOptions(embed_batch=5, embed_calls=3, write_batch=10, retry=RetryOptions(attempts=3, first_wait=0.01))
+SMALL = IngestOptions(embed_batch=5, embed_calls=3, write_batch=10, retry=EmbeddingRetry(attempts=3, first_delay=0.01))
 
 
 def vector(text):

@@ -10,7 +10,7 @@ from pgrecall.collection.comparing import Comparison
 from pgrecall.collection.copying import CopyProgress, CopyReport
 from pgrecall.collection.definition import Rights, collection_sql
 from pgrecall.collection.documents import ReplaceResult, SourceDocument, SourceDocumentPage
-from pgrecall.collection.embedding_calls import RetryOptions
+from pgrecall.collection.embedding_calls import EmbeddingRetry
 from pgrecall.collection.ingestion import IngestOptions, IngestReport
 from pgrecall.collection.isolation_report import IsolationProgress, IsolationReport
 from pgrecall.collection.key_values import AsyncKeyValues
@@ -38,6 +38,7 @@ __all__ = [
     "CopyReport",
     "DomainInfo",
     "EmbeddingModel",
+    "EmbeddingRetry",
     "IngestFailure",
     "IngestOptions",
     "IngestProgress",
@@ -52,7 +53,6 @@ __all__ = [
     "ReembedProgress",
     "ReembedReport",
     "ReplaceResult",
-    "RetryOptions",
     "Rights",
     "SourceDocument",
     "SourceDocumentPage",

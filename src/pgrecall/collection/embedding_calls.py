@@ -44,26 +44,26 @@ _PASSING_NAMES: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryOptions:
+class EmbeddingRetry:
     """How often, and after how long, an embedding call that failed is made again.
 
     Attributes:
         attempts: Most calls for the same texts, the first among them.
-        first_wait: Seconds before the second call at most; doubled each time, and drawn at random below that. An
+        first_delay: Seconds before the second call at most; doubled each time, and drawn at random below that. An
             error that says how long to wait (``Retry-After``, ``retry-after-ms``, ``retry_after``) is believed.
-        longest_wait: Most seconds before a call. An error that asks for a longer wait is raised.
+        max_delay: Most seconds before a call. An error that asks for a longer wait is raised.
         retryable: Types of errors, or a function of one, after which to try again. `None` for lost connections,
             timeouts, rate limits and errors of the server, by their HTTP status or by what clients call them.
     """
 
     attempts: int = 6
-    first_wait: float = 1.0
-    longest_wait: float = 60.0
+    first_delay: float = 1.0
+    max_delay: float = 60.0
     retryable: RetryableLike = None
 
     def __post_init__(self) -> None:
         check_range(self.attempts, "attempts", 1, 1_000)
-        for name in ("first_wait", "longest_wait"):
+        for name in ("first_delay", "max_delay"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86_400:  # noqa: PLR2004 - a day
                 msg = f"{name} must be a number of seconds from 0 to 86400, not {value!r}"
@@ -85,7 +85,7 @@ class RetryOptions:
             chosen = isinstance(error, self.retryable)
         else:
             chosen = is_passing(error) if self.retryable is None else bool(self.retryable(error))
-        return chosen and (asked_wait(error) or 0.0) <= self.longest_wait
+        return chosen and (asked_wait(error) or 0.0) <= self.max_delay
 
 
 def is_passing(error: Exception) -> bool:
@@ -128,7 +128,7 @@ class Embedder:
     """
 
     embed: EmbedLike
-    retry: RetryOptions = field(default_factory=RetryOptions)
+    retry: EmbeddingRetry = field(default_factory=EmbeddingRetry)
     calls: int = 0
     _awaitable: bool = False
     _answered: bool = False
@@ -212,7 +212,7 @@ class Embedder:
         asked = None if error is None else asked_wait(error)
         if asked is not None:
             return asked
-        return wait_random_exponential(multiplier=self.retry.first_wait, max=self.retry.longest_wait)(state)
+        return wait_random_exponential(multiplier=self.retry.first_delay, max=self.retry.max_delay)(state)
 
 
 def _rows(found: Any, count: int) -> list[NDArray[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.collection.embedding_calls import RetryOptions
+from pgrecall.collection.embedding_calls import EmbeddingRetry
 from pgrecall.collection.entries import as_record, with_hashed_id
 from pgrecall.config import HNSW, Index, IVFFlat, check_range
 from pgrecall.errors import ConfigError
@@ -50,7 +50,7 @@ class IngestOptions:
     hash_ids: bool = False
     skip_unchanged: bool = True
     max_failures: int | None = 1_000
-    retry: RetryOptions = field(default_factory=RetryOptions)
+    retry: EmbeddingRetry = field(default_factory=EmbeddingRetry)
     convert: Callable[[Any], Record] | None = None
     text: Callable[[Record], str] | None = None
     optional: frozenset[str] = frozenset()

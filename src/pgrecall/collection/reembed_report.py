@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.collection.embedding_calls import RetryOptions
+from pgrecall.collection.embedding_calls import EmbeddingRetry
 from pgrecall.config import HNSW, Index, IVFFlat, check_range
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError
@@ -43,7 +43,7 @@ class ReembedOptions:
     index: Index | None = None
     sample: int = 100
     k: int = 10
-    retry: RetryOptions = field(default_factory=RetryOptions)
+    retry: EmbeddingRetry = field(default_factory=EmbeddingRetry)
 
     def __post_init__(self) -> None:
         check_range(self.embed_batch, "embed_batch", 1, _MOST)
