@@ -6,7 +6,7 @@ import os
 import asyncpg
 
 from pgrecall import AsyncClient, CollectionConfig, Columns, Record, embedded
-from pgrecall.cli.lexical import DIMENSIONS, LexicalEmbeddings
+from pgrecall.cli.demo.lexical import DIMENSIONS, LexicalEmbeddings
 
 URL = os.environ.get("PGRECALL_URL") or embedded.start().url
 model = LexicalEmbeddings()  # put your embedding model here

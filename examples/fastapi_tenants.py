@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel, Field
 
 from pgrecall import AsyncClient, AsyncCollection, CollectionConfig, PoolConfig, Record
-from pgrecall.cli.lexical import DIMENSIONS, LexicalEmbeddings
+from pgrecall.cli.demo.lexical import DIMENSIONS, LexicalEmbeddings
 
 ROLE = "pgrecall_example_service"
 NOTES = CollectionConfig(name="example_notes", dimensions=DIMENSIONS, row_level_security=True)

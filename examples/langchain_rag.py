@@ -11,7 +11,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 
-from pgrecall.cli.lexical import LexicalEmbeddings
+from pgrecall.cli.demo.lexical import LexicalEmbeddings
 from pgrecall.langchain import PGRecallVectorStore
 
 

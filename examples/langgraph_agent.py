@@ -9,7 +9,7 @@ from langchain_core.tools import create_retriever_tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 
-from pgrecall.cli.lexical import LexicalEmbeddings
+from pgrecall.cli.demo.lexical import LexicalEmbeddings
 from pgrecall.langchain import PGRecallVectorStore
 
 PAGES = {

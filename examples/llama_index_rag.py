@@ -5,7 +5,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import MockLLM
 from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters
 
-from pgrecall.cli.lexical import LexicalEmbeddings
+from pgrecall.cli.demo.lexical import LexicalEmbeddings
 from pgrecall.llama_index import PGRecallVectorStore
 
 

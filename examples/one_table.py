@@ -9,7 +9,7 @@ from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.types import MetadataFilter, MetadataFilters
 
 from pgrecall import AsyncClient
-from pgrecall.cli.lexical import LexicalEmbeddings
+from pgrecall.cli.demo.lexical import LexicalEmbeddings
 from pgrecall.langchain import PGRecallVectorStore as LangChainStore
 from pgrecall.llama_index import PGRecallVectorStore as LlamaIndexStore
 
