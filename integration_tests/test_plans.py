@@ -589,10 +589,17 @@ async def test_an_index_of_theirs_on_a_partitioned_table_is_used(partitioned, da
                         corpus.check_filtered(matches, query, k, filter, recall=0.6)
 
 
-async def test_an_index_on_a_partitioned_table_is_built_or_refused_clearly(partitioned):
-    _, docs = partitioned
+async def test_an_index_on_a_partitioned_table_is_built_or_refused_clearly(client, partitioned, database):
+    corpora, docs = partitioned
+    await docs.create_index(SMALL)
+    for domain, corpus in corpora.items():
+        query = corpus.query()
+        matches = await docs.domain(domain).search(query, 30, options=SearchOptions(access=Access.INDEX))
+        corpus.check_filtered(matches, query, 30, None, recall=0.6)
+    # By what the partitions are is not known, so neither is which of them a domain is in.
+    database.execute(PARTITIONED.replace("theirs", "others").replace("LIST (domain_id)", "LIST (id)"))
     with pytest.raises((ConfigError, IndexBuildError), match="partition"):
-        await docs.create_index(SMALL)
+        await (await client.get_collection("others")).create_index(SMALL)
 
 
 async def test_rows_in_tables_that_inherit_are_not_taken_for_others(client, database):

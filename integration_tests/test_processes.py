@@ -152,6 +152,8 @@ print(docs.count(), flush=True)
             process.stdin.flush()
             while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.02)
+            # The portal's thread may be waiting for the lock before the main thread is waiting for the portal.
+            await asyncio.sleep(0.2)
             process.send_signal(signal.SIGINT)
             assert await asyncio.to_thread(process.stdout.readline) == "waiting\n"
             assert await asyncio.to_thread(process.stdout.readline) == "interrupted\n"

@@ -423,6 +423,7 @@ def asynchronous_calls(store):
         "akeyword_search_with_score": lambda: store.akeyword_search_with_score("text 1"),
         "ahybrid_search": lambda: store.ahybrid_search("text 1"),
         "ahybrid_search_with_score": lambda: store.ahybrid_search_with_score("text 1"),
+        "aingest": lambda: store.aingest(["text 1"]),
         "adelete": lambda: store.adelete(["0"]),
         "aclose": store.aclose,
     }

@@ -429,7 +429,7 @@ def test_delete_all_is_of_one_domain(store):
         {"delete_all": True, "filter": {"n": 1}},
         {"delete_all": True, "filter": {}},
         {"ids": "d1"},
-        {"ids": [1]},
+        {"ids": [1.5]},
         {"ids": [None]},
         {"domain": ""},
         {"delete_al": True},
@@ -504,7 +504,7 @@ def test_count_counts_what_passes(store):
 def test_get_by_ids_keeps_order_and_repeats(store):
     store.add_documents(DOCUMENTS)
     assert ids(store.get_by_ids(["d3", "nope", "d1", "d3"])) == ["d3", "d1", "d3"]
-    for bad in ("d1", [1], [None]):
+    for bad in ("d1", [1.5], [None]):
         with pytest.raises(ConfigError):
             store.get_by_ids(bad)
 
@@ -674,6 +674,7 @@ MISSPELT = {
         "count",
         "list_documents",
         "get_by_ids",
+        "ingest",
     ],
 }
 ARGUMENTS = {
@@ -686,6 +687,7 @@ ARGUMENTS = {
     "count": [],
     "list_documents": [],
     "get_by_ids": [["a"]],
+    "ingest": [["a"]],
 }
 
 
