@@ -128,7 +128,10 @@ print(docs.count())
 
 
 def test_an_interrupt_of_a_blocking_search_leaves_the_client_usable(database, interpreter):
+    # A shell has the commands that it runs in the background ignore interrupts, and so do their children.
     script = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 docs = Client(url).collection("docs")
 docs.upsert([Record(id="a", embedding=[1, 2, 3])])
 print("ready", flush=True)
