@@ -58,8 +58,8 @@ def main(options: argparse.Namespace) -> int:
             asyncio.run(_kills(url, findings, options.kills))
         if "reembed" in chosen:
             asyncio.run(_reembed(url, findings, options))
-    # Neither the server's address, which may hold a password, nor a place on this machine.
-    described["settings"] = {name: value for name, value in vars(options).items() if name not in {"url", "out"}}
+    # Neither the server's address, which may hold a password, nor places on this machine.
+    described["settings"] = {name: value for name, value in vars(options).items() if name not in {"data", "out", "url"}}
     print(report.table(findings))
     if options.out is not None:
         report.write(options.out, "pipeline", findings, described)
