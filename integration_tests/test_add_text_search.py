@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pgrecall import AsyncClient, CollectionConfig, Columns, RecordBatch, TextColumn, TextSearch
-from pgrecall.collection import deriving
+from pgrecall.collection.indexes import deriving
 from pgrecall.collection.schema import new_table
 from pgrecall.errors import ConfigError, ExtensionMissing, PermissionDenied, SchemaError
 from pgrecall.keyword_plan import Candidates
@@ -79,7 +79,7 @@ async def test_a_killed_call_is_finished_by_the_next(client, connection, monkeyp
         raise asyncio.CancelledError
 
     with monkeypatch.context() as patched:
-        patched.setattr("pgrecall.collection.text_columns.fill", die)
+        patched.setattr("pgrecall.collection.indexes.text_columns.fill", die)
         with pytest.raises(asyncio.CancelledError):
             await docs.add_text_search("english")
     with pytest.raises(SchemaError, match="add_text_search"):

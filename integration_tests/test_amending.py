@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pgrecall import CollectionConfig, Distance, Record, RecordChange
-from pgrecall.collection import amending
+from pgrecall.collection.writing import amending
 from pgrecall.errors import CollectionNotFound, ConfigError, DimensionMismatch, FilterError, RecordError, SchemaError
 
 ONE = [1.0, 0.0, 0.0]

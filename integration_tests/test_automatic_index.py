@@ -8,7 +8,8 @@ import pytest
 
 from integration_tests.oracle import Corpus
 from pgrecall import HNSW, AsyncClient, Client, CollectionConfig, IVFFlat, Record, RecordBatch
-from pgrecall.collection import automatic, drift
+from pgrecall.collection.finding import drift
+from pgrecall.collection.indexes import automatic
 from pgrecall.errors import PerformanceWarning
 
 ENOUGH = 200

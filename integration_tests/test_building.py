@@ -10,7 +10,7 @@ import pytest
 from integration_tests.oracle import Corpus
 from pgrecall import HNSW, AsyncClient, IVFFlat, PoolConfig
 from pgrecall.build import BuildOptions
-from pgrecall.collection import building
+from pgrecall.collection.indexes import building
 from pgrecall.errors import ConfigError, IndexBuildError, PermissionDenied
 from pgrecall.postgres import Session, statistics
 from pgrecall.sql.compose import Statement

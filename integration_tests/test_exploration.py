@@ -15,7 +15,7 @@ from pgrecall import (
     RecordBatch,
     SearchOptions,
 )
-from pgrecall.collection import grouping
+from pgrecall.collection.finding import grouping
 from pgrecall.errors import ConfigError, DimensionMismatch, FilterError, RecordError, SchemaError
 from pgrecall.plan import Access
 

@@ -217,7 +217,7 @@ async def test_large_values_of_fields_that_go_with_the_embeddings_have_indexes_o
     client, connection, monkeypatch, kind, key
 ):
     """Around each centre the rows have one value."""
-    monkeypatch.setattr("pgrecall.collection.field_indexes._WORTH_AN_INDEX", 100)
+    monkeypatch.setattr("pgrecall.collection.indexes.field_indexes._WORTH_AN_INDEX", 100)
     of_type, values = VALUES[kind]
     rng = np.random.default_rng(3)
     corpus = Corpus(rows=2_400, dimensions=16)
@@ -250,7 +250,7 @@ async def test_large_values_of_fields_that_go_with_the_embeddings_have_indexes_o
 
 
 async def test_an_index_of_a_value_that_few_rows_have_by_now_is_dropped(client, connection, monkeypatch):
-    monkeypatch.setattr("pgrecall.collection.field_indexes._WORTH_AN_INDEX", 500)
+    monkeypatch.setattr("pgrecall.collection.indexes.field_indexes._WORTH_AN_INDEX", 500)
     corpus = Corpus(rows=2_400, dimensions=16)
     corpus.matrix[::2] += 3
     docs = await client.create_collection(CollectionConfig(name="docs", dimensions=16, fields={"half": int}))

@@ -18,7 +18,7 @@ from pgrecall import (
     Rerank,
     TextSearch,
 )
-from pgrecall.collection import query_lexemes
+from pgrecall.collection.finding import query_lexemes
 from pgrecall.errors import ConfigError, ExtensionMissing, SchemaError
 from pgrecall.planner import lexemes
 

@@ -211,7 +211,7 @@ async def served(docs, corpus, k, filter, access, *, there):
 
 
 async def test_what_goes_with_the_embeddings_is_measured_and_indexed_where_that_helps(server, client, monkeypatch):
-    monkeypatch.setattr("pgrecall.collection.field_indexes._WORTH_AN_INDEX", 500)
+    monkeypatch.setattr("pgrecall.collection.indexes.field_indexes._WORTH_AN_INDEX", 500)
     corpus = Corpus(rows=2_400, dimensions=16)
     corpus.matrix[::2] += 3
     docs = await client.create_collection(CollectionConfig(name="docs", dimensions=16, fields={"half": int}))

@@ -17,7 +17,7 @@ from pgrecall import (
     RecordBatch,
     SearchOptions,
 )
-from pgrecall.collection import searching
+from pgrecall.collection.finding import searching
 from pgrecall.errors import ConfigError, IndexBuildError
 from pgrecall.filters import parse
 from pgrecall.plan import Access

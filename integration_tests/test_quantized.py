@@ -234,7 +234,7 @@ async def test_fields_of_embeddings_of_many_dimensions(client, database, dimensi
 
 async def test_large_values_of_a_field_get_quantised_indexes_by_themselves(client, monkeypatch):
     """Of each colour there is one cluster, so that a filter and the embeddings are about the same thing."""
-    monkeypatch.setattr("pgrecall.collection.field_indexes._WORTH_AN_INDEX", 400)
+    monkeypatch.setattr("pgrecall.collection.indexes.field_indexes._WORTH_AN_INDEX", 400)
     rng = np.random.default_rng(5)
     centres = rng.normal(size=(4, 32))
     corpus = Corpus(rows=2_400, dimensions=32)

@@ -170,7 +170,7 @@ async def test_recall_keeps_to_its_domain(client):
 
 
 async def test_recall_draws_from_a_sample_of_a_large_table(client, monkeypatch, database):
-    from pgrecall.collection import trial
+    from pgrecall.collection.measuring import trial
 
     monkeypatch.setattr(trial, "_LARGE", 100)
     docs = await client.get_or_create_collection("docs", dimensions=4)

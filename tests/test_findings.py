@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from pgrecall.collection.maintenance import Facts
-from pgrecall.collection.recall import RecallReport
+from pgrecall.collection.indexes.maintenance import Facts
+from pgrecall.collection.measuring.recall import RecallReport
 from pgrecall.collection.server_checks import judge_server
 from pgrecall.collection.table_checks import Condition, judge_table
 from pgrecall.distance import Distance

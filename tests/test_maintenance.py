@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pgrecall.collection.maintenance import Facts, Kind, MaintenanceAction, MaintenanceReport, steps
+from pgrecall.collection.indexes.maintenance import Facts, Kind, MaintenanceAction, MaintenanceReport, steps
 from pgrecall.postgres.statistics import TableFigures
 from pgrecall.sql import upkeep
 from tests.tables import index, table

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgrecall.collection.progress import ProgressFailed, Reporter, fraction, listener, own_errors
+from pgrecall.collection.indexes.progress import ProgressFailed, Reporter, fraction, listener, own_errors
 from pgrecall.errors import ConfigError
 from pgrecall.postgres.statistics import BuildState
 

@@ -4,7 +4,7 @@ import pytest
 
 from pgrecall import HNSW, IVFFlat, VectorType
 from pgrecall.build import BuildOptions
-from pgrecall.collection.resources import needed_memory, resources, vector_bytes
+from pgrecall.collection.indexes.resources import needed_memory, resources, vector_bytes
 from pgrecall.postgres.statistics import Limits
 from tests.tables import server
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from pgrecall.collection.ahead import several
+from pgrecall.collection.ingesting.ahead import several
 
 
 async def test_several_keeps_the_order_and_works_on_no_more_than_was_said():

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from pgrecall.collection import (
-    automatic,
-    copying,
-    indexing,
-    maintenance,
-    promoting,
-    sparse_columns,
-    table_checks,
-    text_columns,
-)
-from pgrecall.collection.progress import own_errors
-from pgrecall.collection.recall import recall
-from pgrecall.collection.searching import Query
-from pgrecall.collection.tuning import Aim, tune
+from pgrecall.collection import table_checks
+from pgrecall.collection.finding.searching import Query
+from pgrecall.collection.handle import Bound
+from pgrecall.collection.indexes import automatic, indexing, maintenance, promoting, sparse_columns, text_columns
+from pgrecall.collection.indexes.progress import own_errors
+from pgrecall.collection.measuring.recall import recall
+from pgrecall.collection.measuring.tuning import Aim, tune
+from pgrecall.collection.writing import copying
 from pgrecall.config import HNSW
 from pgrecall.text_search import TextSearch
 
@@ -28,13 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pgrecall.build import BuildOptions, ProgressLike
-    from pgrecall.collection.blocking import Collection
+    from pgrecall.collection.blocking.collection import Collection
     from pgrecall.collection.collection import AsyncCollection
-    from pgrecall.collection.copying import CopyProgressLike, CopyReport
-    from pgrecall.collection.handle import Handle
-    from pgrecall.collection.maintenance import MaintenanceReport
-    from pgrecall.collection.recall import RecallReport
-    from pgrecall.collection.tuning import TuningReport
+    from pgrecall.collection.indexes.maintenance import MaintenanceReport
+    from pgrecall.collection.measuring.recall import RecallReport
+    from pgrecall.collection.measuring.tuning_report import TuningReport
+    from pgrecall.collection.writing.copying import CopyProgressLike, CopyReport
     from pgrecall.config import Index, SearchOptions
     from pgrecall.filters import Filter
     from pgrecall.findings import Finding
@@ -43,10 +36,8 @@ if TYPE_CHECKING:
     from pgrecall.table import SparseColumn, TextColumn, VectorIndex
 
 
-class Administration:
+class Administration(Bound):
     """What `AsyncCollection` does beside reading and writing."""
-
-    _handle: Handle
 
     async def create_index(
         self,

@@ -11,11 +11,11 @@ from pgrecall.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pgrecall.collection.blocking import Collection
+    from pgrecall.collection.blocking.collection import Collection
     from pgrecall.collection.client import AsyncClient
     from pgrecall.collection.collection import AsyncCollection
-    from pgrecall.collection.copying import CopyReport
     from pgrecall.collection.opening import ClientLike
+    from pgrecall.collection.writing.copying import CopyReport
     from pgrecall.records import Record
 
     Find = Callable[[AsyncClient], Awaitable[AsyncCollection]]

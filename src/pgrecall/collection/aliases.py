@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pgrecall.collection.namespace import Namespace
+from pgrecall.collection.namespaces.namespace import Namespace
 from pgrecall.config import CollectionConfig, check_identifier
 from pgrecall.errors import CollectionExists, CollectionNotFound
 from pgrecall.postgres import catalog

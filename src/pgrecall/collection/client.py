@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
-from pgrecall.collection import automatic
 from pgrecall.collection.aliases import Aliases
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.collection.handle import Handle
+from pgrecall.collection.indexes import automatic
 from pgrecall.collection.inspecting import Inspection
-from pgrecall.collection.key_values import AsyncKeyValues
-from pgrecall.collection.namespace import Namespace
-from pgrecall.collection.runs import forget_runs, rename_runs
+from pgrecall.collection.namespaces.key_values import AsyncKeyValues
+from pgrecall.collection.namespaces.namespace import Namespace
+from pgrecall.collection.namespaces.runs import forget_runs, rename_runs
 from pgrecall.collection.schema import ensure_table
 from pgrecall.columns import check_identifier
 from pgrecall.config import CollectionConfig
@@ -119,7 +119,9 @@ class AsyncClient(Inspection, Aliases):
         """
         if isinstance(config, str):
             config = CollectionConfig(name=config)
-        return AsyncCollection(Handle(database=self._database, config=config, scope=Scope.of(domain)))
+        return AsyncCollection(
+            Handle(database=self._database, config=config, scope=Scope.of(domain), make=ensure_table)
+        )
 
     async def create_collection(
         self, config: CollectionConfig | str, *, dimensions: int | None = None, domain: str = DEFAULT_DOMAIN

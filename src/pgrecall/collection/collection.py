@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pgrecall.collection import changes, ingest, reading
 from pgrecall.collection.administration import Administration
-from pgrecall.collection.amending import Amending
-from pgrecall.collection.documents import Documents
-from pgrecall.collection.exploration import Exploration
+from pgrecall.collection.finding import reading
+from pgrecall.collection.finding.exploration import Exploration
+from pgrecall.collection.finding.retrieval import Retrieval, checked_extras
+from pgrecall.collection.finding.wording import Wording
 from pgrecall.collection.handle import Knowledge
-from pgrecall.collection.ledger import companion, ledger_of
-from pgrecall.collection.loading import Loading
-from pgrecall.collection.models import Models
-from pgrecall.collection.partitioning import Partitioning
-from pgrecall.collection.retrieval import Retrieval, checked_extras
+from pgrecall.collection.ingesting.loading import Loading
+from pgrecall.collection.models.verbs import Models
+from pgrecall.collection.namespaces.ledger import companion, ledger_of
 from pgrecall.collection.stats import CollectionStats, stats
-from pgrecall.collection.tenancy import Tenancy
-from pgrecall.collection.wording import Wording
+from pgrecall.collection.tenancy.partitioning import Partitioning
+from pgrecall.collection.tenancy.verbs import Tenancy
+from pgrecall.collection.writing import changes, upserting
+from pgrecall.collection.writing.amending import Amending
+from pgrecall.collection.writing.documents import Documents
 from pgrecall.config import check_range
 from pgrecall.postgres import Database, LentSource
 from pgrecall.scope import Scope
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
     import asyncpg
     from numpy.typing import NDArray
 
-    from pgrecall.collection.blocking_namespaces import Ledger
-    from pgrecall.collection.handle import Handle
-    from pgrecall.collection.ledger import AsyncLedger
+    from pgrecall.collection.namespaces.blocking import Ledger
+    from pgrecall.collection.namespaces.ledger import AsyncLedger
     from pgrecall.config import CollectionConfig
     from pgrecall.filters import Filter
     from pgrecall.records import Embedding, Extra, Match, Page, Record, RecordBatch, SparseEmbedding, UpsertResult
@@ -53,9 +53,6 @@ class AsyncCollection(
         ...     matches = await docs.search([1.0, 0.1], k=5)
     """
 
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
-
     def __repr__(self) -> str:
         config = self._handle.config
         return f"<{type(self).__name__} {config.schema}.{config.name}, {self._handle.scope}>"
@@ -75,25 +72,25 @@ class AsyncCollection(
         """Whose rows this handle works on."""
         return self._handle.scope
 
-    def domain(self, domain: str) -> AsyncCollection:
+    def domain(self, domain: str) -> Self:
         """Return a handle on the same collection that is bound to another domain.
 
         Raises:
             ConfigError: *domain* is not a non-empty string.
         """
-        return AsyncCollection(replace(self._handle, scope=Scope.of(domain)))
+        return type(self)(replace(self._handle, scope=Scope.of(domain)))
 
-    def all_domains(self) -> AsyncCollection:
+    def all_domains(self) -> Self:
         """Return a handle on the rows of all domains, for administration."""
-        return AsyncCollection(replace(self._handle, scope=Scope.everything()))
+        return type(self)(replace(self._handle, scope=Scope.everything()))
 
-    def using(self, connection: asyncpg.Connection | asyncpg.Pool) -> AsyncCollection:
+    def using(self, connection: asyncpg.Connection | asyncpg.Pool) -> Self:
         """Return a handle that works on a connection, or a pool, of the caller's.
 
         Within a transaction of that connection everything is part of it: it is committed, or rolled
         back, with the caller's own changes. The connection's codecs are neither needed nor changed.
         """
-        return AsyncCollection(replace(self._handle, database=Database(LentSource(connection)), knowledge=Knowledge()))
+        return type(self)(replace(self._handle, database=Database(LentSource(connection)), knowledge=Knowledge()))
 
     def ledger(self, namespace: str) -> AsyncLedger:
         """Return the ledger of this name, in the collection's database, schema and domain.
@@ -113,7 +110,7 @@ class AsyncCollection(
         self,
         records: Iterable[Record] | AsyncIterable[Record] | RecordBatch,
         *,
-        batch_size: int = ingest.DEFAULT_BATCH,
+        batch_size: int = upserting.DEFAULT_BATCH,
         ledger: AsyncLedger | Ledger | None = None,
     ) -> UpsertResult:
         """Write records: those whose id is new are inserted, the others replaced; what is unchanged is left alone.
@@ -134,8 +131,8 @@ class AsyncCollection(
             SchemaError: The table cannot take such rows.
             PermissionDenied: The role may not write.
         """
-        check_range(batch_size, "batch_size", 1, ingest.MAX_BATCH)
-        return await ingest.upsert(self._handle, records, batch_size, companion(ledger, self._handle))
+        check_range(batch_size, "batch_size", 1, upserting.MAX_BATCH)
+        return await upserting.upsert(self._handle, records, batch_size, companion(ledger, self._handle))
 
     async def get(self, ids: Sequence[str], *, include: Iterable[Extra] = ()) -> list[Record | None]:
         """Return the records with these ids, in the same order; `None` where there is none.

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from asyncpg import exceptions as pg
 
 from pgrecall.collection.definition import new_table
-from pgrecall.collection.schema import ensure_table
 from pgrecall.errors import CollectionNotFound, PerformanceWarning, SchemaError, SecurityWarning
 from pgrecall.planner import Experience
 from pgrecall.postgres import catalog
@@ -87,12 +86,14 @@ class Handle:
         database: Runs statements.
         config: What the collection should be.
         scope: Whose rows.
+        make: Returns the table, which it makes where it is missing, given how many dimensions it is to have.
         knowledge: What is known about the table.
     """
 
     database: Database
     config: CollectionConfig
     scope: Scope
+    make: Callable[[Database, CollectionConfig, int | None], Awaitable[Table]]
     knowledge: Knowledge = field(default_factory=Knowledge)
 
     async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
@@ -183,10 +184,17 @@ class Handle:
         return await self.run(work)
 
     async def made_table(self, dimensions: int | None) -> Table:
-        """Return the table, made if it is missing; see `schema.ensure_table`."""
+        """Return the table, made if it is missing."""
         known = self.knowledge
         table = known.table
         if table is None:
-            known.table = table = await ensure_table(self.database, self.config, dimensions)
+            known.table = table = await self.make(self.database, self.config, dimensions)
             known.read_at = time.monotonic()
         return table
+
+
+class Bound:
+    """What works on the collection that a handle names, in its scope."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle

@@ -16,7 +16,7 @@ from pgrecall.reranking import Rerank
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pgrecall.collection.blocking import Collection
+    from pgrecall.collection.blocking.collection import Collection
 
 OPTIONS: Final = tuple(option.name for option in fields(SearchOptions))
 """The overrides of the planner, each of which is a keyword of an adapter's search."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pgrecall.collection.blocking import Client, Collection
+from pgrecall.collection.blocking.client import Client
+from pgrecall.collection.blocking.collection import Collection
 from pgrecall.collection.client import AsyncClient
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.config import CollectionConfig

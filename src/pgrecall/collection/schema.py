@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from asyncpg import exceptions as pg
 
 from pgrecall.collection.definition import new_partitions, new_table, table_policies
-from pgrecall.collection.promoting import promote_new
-from pgrecall.collection.securing import look_up, secure_side_tables
+from pgrecall.collection.indexes.promoting import promote_new
+from pgrecall.collection.indexes.sparse_columns import check_sparse
+from pgrecall.collection.tenancy.securing import look_up, secure_side_tables
 from pgrecall.columns import Columns
 from pgrecall.config import ORIGINAL_MODEL
 from pgrecall.distance import Distance, VectorType
@@ -137,14 +138,6 @@ def missing_extension(server: Server, said: str = "") -> ExtensionMissing:
         "CREATE EXTENSION vector. Where the server does not know it, its package is needed first "
         "(postgresql-NN-pgvector on Debian)"
     )
-
-
-def check_sparse(server: Server) -> None:
-    """Raise `SchemaError` where pgvector knows no sparse embeddings."""
-    if server.vector_version is not None and not server.has_halfvec:
-        found = ".".join(map(str, server.vector_version))
-        msg = f"sparse embeddings need pgvector 0.7 or later, and this is {found}: ALTER EXTENSION vector UPDATE"
-        raise SchemaError(msg)
 
 
 def _check_versions(server: Server, config: CollectionConfig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.collection.resources import SAFE_VERSION, usable_memory
+from pgrecall.collection.indexes.resources import SAFE_VERSION, usable_memory
 from pgrecall.findings import Finding, fail, ok, warn
 from pgrecall.postgres import condition, statistics
 

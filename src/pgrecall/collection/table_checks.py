@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pgrecall.collection import maintenance, searching
-from pgrecall.collection.maintenance import Facts, Kind
-from pgrecall.collection.recall import RecallReport, recall
+from pgrecall.collection.finding import searching
+from pgrecall.collection.indexes import maintenance
+from pgrecall.collection.indexes.maintenance import Facts, Kind
+from pgrecall.collection.measuring.recall import RecallReport, recall
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError
 from pgrecall.findings import Finding, fail, ok, warn

@@ -14,7 +14,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
 from pgrecall import portal
-from pgrecall.collection.ahead import several
+from pgrecall.collection.ingesting.ahead import several
 from pgrecall.collection.keywords import in_domain
 from pgrecall.langchain.announcing import ledger_for
 from pgrecall.langchain.documents import Part, document_parts, embedded_part, text_parts

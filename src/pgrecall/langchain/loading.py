@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.vectorstores import VectorStore
 
-from pgrecall.collection.ingestion import IngestOptions
+from pgrecall.collection.ingesting.ingestion import IngestOptions
 from pgrecall.collection.keywords import in_domain
 from pgrecall.langchain.documents import OPTIONAL, to_record
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pgrecall.chunk_keys import ChunkKeys
     from pgrecall.collection import Collection, IngestReport
-    from pgrecall.collection.loading_progress import IngestProgressLike
-    from pgrecall.collection.runs import IngestFailure
+    from pgrecall.collection.ingesting.loading_progress import IngestProgressLike
+    from pgrecall.collection.namespaces.runs import IngestFailure
 
 _DEFAULT: Final = IngestOptions()
 

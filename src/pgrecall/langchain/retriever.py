@@ -12,8 +12,8 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStoreRetriever
 from pydantic import Field, model_validator
 
+from pgrecall.collection.finding.reading import MAX_WINDOW
 from pgrecall.collection.keywords import refuse_unknown
-from pgrecall.collection.reading import MAX_WINDOW
 from pgrecall.config import check_range
 from pgrecall.errors import ConfigError
 from pgrecall.langchain.documents import to_document

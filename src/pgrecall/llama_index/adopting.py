@@ -9,8 +9,8 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
 from pgrecall import portal
 from pgrecall.collection.adopting import COPYING, adopt, copy_found
-from pgrecall.collection.copying import LastOfEach
 from pgrecall.collection.keywords import refuse_unknown
+from pgrecall.collection.writing.copying import LastOfEach
 from pgrecall.llama_index.nodes import to_record
 from pgrecall.llama_index.their_nodes import from_their_metadata
 from pgrecall.moving.llama_index_postgres import NODE_ID, ROW_BY_ROW, find

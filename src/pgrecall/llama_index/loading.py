@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
-from pgrecall.collection.ingestion import IngestOptions
+from pgrecall.collection.ingesting.ingestion import IngestOptions
 from pgrecall.collection.keywords import in_domain
 from pgrecall.llama_index.loops import on_this_loop
 from pgrecall.llama_index.passing import PassingNodes, embedded_text
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from llama_index.core.embeddings import BaseEmbedding
 
     from pgrecall.collection import Collection, IngestReport
-    from pgrecall.collection.loading_progress import IngestProgressLike
-    from pgrecall.collection.runs import IngestFailure
+    from pgrecall.collection.ingesting.loading_progress import IngestProgressLike
+    from pgrecall.collection.namespaces.runs import IngestFailure
 
 _DEFAULT: Final = IngestOptions()
 

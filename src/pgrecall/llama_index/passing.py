@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from llama_index.core.schema import BaseNode, MetadataMode, NodeRelationship, RelatedNodeInfo
 
-from pgrecall.collection.entries import as_record
+from pgrecall.collection.ingesting.entries import as_record
 from pgrecall.llama_index.nodes import CHAIN, INDEX_KEY, to_node, to_record
 from pgrecall.llama_index.their_nodes import is_theirs, to_their_metadata
 

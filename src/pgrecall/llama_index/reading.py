@@ -16,7 +16,7 @@ from pgrecall.llama_index.nodes import to_node
 
 if TYPE_CHECKING:
     from pgrecall.collection import Collection
-    from pgrecall.collection.documents import SourceDocumentPage
+    from pgrecall.collection.writing.documents import SourceDocumentPage
     from pgrecall.filters import Filter
     from pgrecall.records import Page
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
 
     from pgrecall.collection import Collection
-    from pgrecall.collection.documents import ReplaceResult
+    from pgrecall.collection.writing.documents import ReplaceResult
     from pgrecall.filters import Filter
     from pgrecall.records import RecordBatch
 

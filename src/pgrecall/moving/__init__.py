@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from pgrecall import portal
 from pgrecall.chunk_keys import ChunkKeys
-from pgrecall.collection.blocking import Client, Collection
+from pgrecall.collection.blocking.client import Client
+from pgrecall.collection.blocking.collection import Collection
 from pgrecall.moving import exporting, migrating
 from pgrecall.moving.adopted import Place
 from pgrecall.moving.chroma import Chroma

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.collection.progress import listener
+from pgrecall.collection.indexes.progress import listener
 from pgrecall.errors import ConfigError
 from pgrecall.moving.file_fields import row_of
 from pgrecall.moving.files import SUFFIXES

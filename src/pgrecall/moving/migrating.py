@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgrecall import jsonb
-from pgrecall.collection.ingestion import IngestOptions, IngestReport
-from pgrecall.collection.progress import listener
-from pgrecall.collection.runs import IngestFailure
+from pgrecall.collection.indexes.progress import listener
+from pgrecall.collection.ingesting.ingestion import IngestOptions, IngestReport
+from pgrecall.collection.namespaces.runs import IngestFailure
 from pgrecall.moving.plan import MoveOptions, MovePlan, planned
 from pgrecall.moving.verifying import Verification, Verifier
 

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pgrecall.collection.entries import as_record
+from pgrecall.collection.ingesting.entries import as_record
 from pgrecall.scope import DEFAULT_DOMAIN
 
 if TYPE_CHECKING:

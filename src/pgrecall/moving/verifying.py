@@ -7,8 +7,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.collection.copying import difference
-from pgrecall.collection.entries import with_hashed_id
+from pgrecall.collection.ingesting.entries import with_hashed_id
+from pgrecall.collection.writing.copying import difference
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping

@@ -1,0 +1,16 @@
+"""What every blocking collection is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pgrecall.collection.collection import AsyncCollection
+
+
+class Mirror:
+    """A collection whose work an asynchronous one does."""
+
+    def __init__(self, collection: AsyncCollection) -> None:
+        self.asynchronous = collection
+        """The collection that does the work; it may be used beside this one."""
