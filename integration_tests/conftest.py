@@ -250,13 +250,17 @@ async def docs(client):
     return await client.get_or_create_collection("docs", dimensions=3)
 
 
+# Frameworks, and what they bring along, still ask asyncio what they are to ask inspect from Python 3.14 on.
+ASKS_ASYNCIO = "ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning"
+
+
 @pytest.fixture
 def interpreter():
     """Start an interpreter in which every warning is an error; it is ended with the test."""
     started = []
 
     def start(script, *arguments, flags=("-W", "error")):
-        command = [sys.executable, *flags, "-c", textwrap.dedent(script), *map(str, arguments)]
+        command = [sys.executable, *flags, "-W", ASKS_ASYNCIO, "-c", textwrap.dedent(script), *map(str, arguments)]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         process = subprocess.Popen(command, text=True, env={**os.environ, "PYTHONPATH": PYTHONPATH}, **pipes)
         started.append(process)

@@ -247,7 +247,7 @@ async def test_promoted_fields_and_words_go_with_the_partitions(client, connecti
 
 async def test_no_more_partitions_are_made_than_can_be_planned_and_all_are_dropped(client, connection, monkeypatch):
     docs = await client.get_or_create_collection(CONFIG)
-    for module in ("domain_partitions.MAX_PARTITIONS", "client._DROPPED_AT_ONCE"):
+    for module in ("tenancy.domain_partitions.MAX_PARTITIONS", "client._DROPPED_AT_ONCE"):
         monkeypatch.setattr(f"pgrecall.collection.{module}", 3)
     for name in "abc":
         await docs.create_domain(name)
