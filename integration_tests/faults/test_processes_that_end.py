@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 
 import pytest
 
@@ -158,3 +159,26 @@ def test_an_interpreter_that_ends_with_writes_in_flight_leaves_whole_ones(databa
     asyncio.run(check())
     with Client(database.url) as client:
         assert client.collection("docs").count() > 0
+
+
+AT_EXIT = """
+import atexit
+client = Client(url)
+def late():
+    client.close()
+    try:
+        print(docs.count())
+    except PortalError:
+        print("too late")
+atexit.register(late)  # runs after the handlers that pgrecall registers at its first use
+docs = client.get_or_create_collection("docs", dimensions=3)
+docs.upsert(batch(0, 0))
+sys.stdout.write("written ")
+"""
+
+
+def test_what_is_closed_or_asked_while_the_interpreter_ends_does_not_complain(database, run):
+    # Before 3.12 and after it, threads can still be started then.
+    answers = {"written 60", "written too late"} if sys.version_info[:2] == (3, 12) else {"written 60"}
+    script = "from pgrecall.errors import PortalError\n" + BEGIN + AT_EXIT
+    assert run(script, database.url) in answers

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import TypeGuard
+from typing import Final, TypeGuard
+
+INT4: Final = range(-(2**31), 2**31)
+"""What PostgreSQL's integer holds."""
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from pgrecall.checks import INT4
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from pgrecall.records import Record
 
-_MAX_INT4: Final = 2**31 - 1
 _MAX_CHARACTERS: Final = 500
 
 
@@ -57,7 +57,7 @@ class ChunkKeys:
     def index_of(self, metadata: Mapping[str, Any] | None) -> int | None:
         """Return the position, or `None` where the metadata has none that is a whole number of 32 bits."""
         value = metadata.get(self.chunk_index) if metadata else None
-        good = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_INT4
+        good = isinstance(value, int) and not isinstance(value, bool) and value in INT4
         return value if good else None
 
     def filled(self, record: Record) -> Record:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -67,7 +68,12 @@ class Portal:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="pgrecall portal", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            # Python 3.12 starts no thread once the interpreter has begun to end.
+            self._loop.close()
+            raise PortalError(_CLOSING) from None
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return what *coroutine* returns; it sees the caller's context variables.
@@ -118,23 +124,50 @@ class Portal:
         self._thread.join(_CLOSE_SECONDS)
 
     def _serve(self) -> None:
-        # The Runner's end is what cancels tasks and finalises generators: pools close there.
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.get_loop().run_forever()
+        try:
+            # The Runner's end is what cancels tasks and finalises generators: pools close there.
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.get_loop().run_forever()
+        except RuntimeError:
+            # The last that it does is to start a thread, which waits for those that the loop has started. Python 3.12
+            # starts none once the interpreter has begun to end, and has waited for them itself by then.
+            if sys.version_info[:2] != (3, 12) or not self._loop.is_closed():
+                raise
 
 
 _lock = threading.Lock()
 _portal: Portal | None = None
+_ended = False
 
 
 def call(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run *coroutine* on the process's portal and return its result; see `Portal.call`."""
-    return _shared().call(coroutine)
+    """Run *coroutine* on the process's portal and return its result; see `Portal.call`.
+
+    Raises:
+        PortalError: It would wait for itself, or the interpreter ends.
+    """
+    return _shared_for(coroutine).call(coroutine)
+
+
+def close(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run *coroutine*, which closes something, unless the end of the interpreter has closed everything already."""
+    if _ended:
+        coroutine.close()
+    else:
+        call(coroutine)
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Start *coroutine* on the process's portal; see `Portal.submit`."""
-    return _shared().submit(coroutine)
+    return _shared_for(coroutine).submit(coroutine)
+
+
+def _shared_for(coroutine: Coroutine[Any, Any, Any]) -> Portal:
+    try:
+        return _shared()
+    except PortalError:
+        coroutine.close()
+        raise
 
 
 def _shared() -> Portal:
@@ -149,8 +182,8 @@ def _shared() -> Portal:
 
 
 def _close() -> None:
-    global _portal
-    portal, _portal = _portal, None
+    global _portal, _ended
+    portal, _portal, _ended = _portal, None, True
     if portal is not None:
         portal.close()
 

@@ -37,7 +37,7 @@ class Closing:
     def close(self) -> None:
         """Close the connections, unless a client, collection or store was passed in and is the caller's."""
         if self._client is not None:
-            portal.call(self._client.close())
+            portal.close(self._client.close())
 
     async def aclose(self) -> None:
         """Close the connections, unless a client, collection or store was passed in and is the caller's."""

@@ -23,6 +23,7 @@ from llama_index.core.schema import (
     TextNode,
 )
 
+from pgrecall.checks import INT4
 from pgrecall.errors import RecordError
 from pgrecall.llama_index.envelope import CLASS_NAME, pack, unpack
 from pgrecall.llama_index.their_nodes import from_their_metadata, has_their_node, is_theirs, to_their_metadata
@@ -41,7 +42,6 @@ INDEX_KEY: Final = "chunk_index"
 """The metadata key that says where in its document a node stands."""
 CHAIN: Final = frozenset({NodeRelationship.PREVIOUS, NodeRelationship.NEXT})
 """By what a splitter chains the nodes of a document."""
-_MAX_INT4: Final = 2**31 - 1
 
 
 def to_batch(nodes: Sequence[BaseNode], columns: Columns) -> RecordBatch:
@@ -184,5 +184,5 @@ def _in_order(chained: Iterable[BaseNode]) -> list[str]:
 
 def _noted(metadata: Mapping[str, Any]) -> int | None:
     value = metadata[INDEX_KEY]
-    good = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_INT4
+    good = isinstance(value, int) and not isinstance(value, bool) and value in INT4
     return value if good else None

@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall import jsonb
+from pgrecall.checks import INT4
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 MAX_ID_BYTES: Final = 2_000
 MAX_CODED_ID_BYTES: Final = 800
 """The most where an index holds the id beside code and promoted fields."""
-_MAX_INT4: Final = 2**31 - 1
 _INTEGER_BITS: Final = {"smallint": 16, "integer": 32, "bigint": 64}
 _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
 # Joining more at a time would hold too much text twice.
@@ -109,7 +109,7 @@ def text(value: object) -> str:
 
 def chunk_index(value: object) -> int:
     """Return *value* if it is a whole number of 32 bits."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not -_MAX_INT4 <= int(value) <= _MAX_INT4:  # pyright: ignore[reportArgumentType]
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) not in INT4:  # pyright: ignore[reportArgumentType]
         msg = f"must be a whole number of 32 bits, not {value!r}"
         raise ValueError(msg)
     return int(value)  # pyright: ignore[reportArgumentType]

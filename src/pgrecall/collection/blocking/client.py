@@ -48,7 +48,7 @@ class Client(Inspection):
 
     def close(self) -> None:
         """See `AsyncClient.close`."""
-        portal.call(self.asynchronous.close())
+        portal.close(self.asynchronous.close())
 
     def server(self) -> Server:
         """See `AsyncClient.server`."""
