@@ -47,6 +47,8 @@ class Corpus:
         background: Mean score of two embeddings picked at random.
         own: Mean score of an embedding with itself, the best that there is.
         known: Whether there are statistics of lexemes at all.
+        part: Of the table's rows those whose texts these are, from 0 to 1.
+        counted: Lexeme to the rows that have it, of those that were counted since nothing was known of them.
     """
 
     rows: int
@@ -56,9 +58,13 @@ class Corpus:
     background: float = 0.0
     own: float = 1.0
     known: bool = False
+    part: float = 1.0
+    counted: dict[str, float] = field(default_factory=dict[str, float])
 
     def rows_with(self, lexeme: str) -> float:
         """Return about how many rows have *lexeme*; those that ANALYZE does not list are rarer than all it does."""
+        if (counted := self.counted.get(lexeme)) is not None:
+            return max(1.0, counted)
         share = self.frequencies.get(lexeme)
         return max(1.0, self.rows * (self.least / 2 if share is None else share))
 

@@ -194,6 +194,7 @@ class Table:
         owner: The role that owns the table.
         owned: Whether this role is the owner, or a member of it.
         lookup: The view that finds rows by their metadata under row-level security; `None` where this role has none.
+        word_lookup: The view that finds them by the words of *text*, likewise.
     """
 
     schema: str
@@ -232,11 +233,17 @@ class Table:
     owner: str = ""
     owned: bool = True
     lookup: str | None = None
+    word_lookup: str | None = None
 
     @property
     def qualified_name(self) -> str:
         """The name for messages."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def lookups(self) -> tuple[str, ...]:
+        """The names of all views that find rows under row-level security."""
+        return tuple(name for name in (self.lookup, self.word_lookup) if name is not None)
 
     @property
     def kept_text(self) -> TextColumn | None:

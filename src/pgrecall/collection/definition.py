@@ -21,7 +21,7 @@ from pgrecall.sql.runs import RUNS
 from pgrecall.table import SparseColumn, Table, TextColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pgrecall.sql.side_tables import SideTable
 
@@ -154,17 +154,24 @@ def table_policies(table: Table, owner: str | None = None) -> list[Statement]:
     return security.policies(name, str(table.columns.domain_id), domain_type=table.domain_type, owner=owner)
 
 
-def new_lookup(table: Table, name: str, owner: str | None = None) -> list[Statement]:
-    """Return the statements that make the lookup of a table under row-level security, where it can have one.
+def new_lookups(table: Table, owner: str | None = None) -> dict[str, list[Statement]]:
+    """Return, by its name, the statements that make each lookup which a table under row-level security still lacks.
 
-    They are for a role to run that the policies do not bind; see `pgrecall.sql.lookups`.
+    They are for a role to run that the policies do not bind; see `pgrecall.sql.lookups`. The names are no other
+    table's: a table can be renamed.
+
+    Args:
+        table: The table.
+        owner: Who owns it; `None` for the role that runs the statements.
     """
-    return lookups.create(table, name, owner) if lookups.serves(table) else []
-
-
-def lookup_name() -> str:
-    """Return a name for a table's lookup that no other table's has: a table can be renamed."""
-    return f"pgrecall_lookup_{uuid.uuid4().hex[:16]}"
+    found: dict[str, list[Statement]] = {}
+    if table.lookup is None and lookups.serves(table):
+        name = f"pgrecall_lookup_{new_token()}"
+        found[name] = lookups.create(table, name, owner)
+    if table.text is not None and table.word_lookup is None and lookups.serves_words(table, table.text):
+        name = f"pgrecall_lookup_{new_token()}"
+        found[name] = lookups.create_for_words(table, table.text, name, owner)
+    return found
 
 
 def side_policies(side: SideTable, schema: str, owner: str | None = None) -> list[Statement]:
@@ -172,17 +179,17 @@ def side_policies(side: SideTable, schema: str, owner: str | None = None) -> lis
     return security.policies(Identifier(schema, side.name), "domain_id", owner=owner)
 
 
-def rights(wanted: Rights, config: CollectionConfig, vector_schema: str, lookup: str | None) -> list[Statement]:
+def rights(wanted: Rights, config: CollectionConfig, vector_schema: str, views: Iterable[str]) -> list[Statement]:
     """Return the statements that give a role what it needs on a collection, and nothing beyond.
 
     Args:
         wanted: Which role, and for what.
         config: The collection.
         vector_schema: Schema of the extension.
-        lookup: Name of the collection's lookup, if it has one.
+        views: Names of the collection's lookups.
     """
     tables = [Identifier(config.schema, name) for name in (config.name, *(side.name for side in SIDE_TABLES))]
-    read = [*(side.name for side in SHARED_TABLES), *([] if lookup is None else [lookup])]
+    read = [*(side.name for side in SHARED_TABLES), *views]
     shared = [Identifier(config.schema, name) for name in read]
     made = [security.create_role(wanted.role), security.describe_role(wanted.role)] if wanted.create else []
     return [
@@ -222,7 +229,8 @@ def collection_sql(
         raise ConfigError(msg)
     check_identifier(vector_schema, "the extension's schema")
     dialect = Dialect(vector_schema)
-    table = new_table(config, dimensions or size, vector_schema)
+    text = _text(config)
+    table = replace(new_table(config, dimensions or size, vector_schema), text=text)
     found = [
         ddl.create_schema(config.schema),
         *([ddl.create_schema(vector_schema)] if vector_schema not in ("public", config.schema) else []),
@@ -231,13 +239,13 @@ def collection_sql(
         *ddl.create_table(config, size, dialect),
         *new_partitions(config),
         *_ranking(table, config),
-        *new_columns(table, config.promoted, _text(config), dialect, quantizes=True),
+        *new_columns(table, config.promoted, text, dialect, quantizes=True),
     ]
-    lookup = lookup_name() if config.row_level_security and lookups.serves(table) else None
+    made = new_lookups(table) if config.row_level_security else {}
     if config.row_level_security:
         found += table_policies(table)
-    if lookup is not None:
-        found += new_lookup(table, lookup)
+    for statements in made.values():
+        found += statements
     for side in SIDE_TABLES if beside else ():
         found += side_tables.create(side, config.schema)
         if config.row_level_security:
@@ -246,7 +254,7 @@ def collection_sql(
         found += side_tables.create(side, config.schema)
     found += _vector_index(table, config, dialect)
     if runtime is not None:
-        found += rights(runtime, config, vector_schema, lookup)
+        found += rights(runtime, config, vector_schema, made)
     return "".join(f"{statement.text};\n" for statement in found)
 
 

@@ -95,9 +95,10 @@ async def _create(session: Session, config: CollectionConfig, dimensions: int) -
             if config.row_level_security:
                 for statement in table_policies(made):
                     await session.execute(statement)
-                await look_up(session, made)
                 await secure_side_tables(session, config.schema)
             table = await catalog.read_table(session, config)
+            if config.row_level_security and table is not None and await look_up(session, table):
+                table = await catalog.read_table(session, config)
     except pg.InsufficientPrivilegeError as error:
         msg = (
             f"role {session.server.user!r} may not create table {config.schema}.{config.name} ({error}); grant it "

@@ -12,7 +12,7 @@ from pgrecall.errors import CollectionNotFound, PermissionDenied, SchemaError
 from pgrecall.postgres.description import Description
 from pgrecall.sql.compose import Statement
 from pgrecall.sql.ddl import COMMENT_PREFIX
-from pgrecall.sql.lookups import NOTE
+from pgrecall.sql.lookups import NOTES
 from pgrecall.sql.promoted import TRIGGER, longest_ids, noted
 from pgrecall.table import TableColumn
 
@@ -40,12 +40,17 @@ SELECT jsonb_build_object(
   'forced', c.relrowsecurity AND c.relforcerowsecurity,
   'policies', (SELECT jsonb_object_agg(p.polname, coalesce(pg_get_expr(p.polqual, p.polrelid), 'true'))
     FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive),
-  'lookup', (SELECT v.relname FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
-    JOIN pg_class v ON v.oid = w.ev_class JOIN pg_roles o ON o.oid = v.relowner
-    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
-      AND v.relkind = 'v' AND v.relnamespace = c.relnamespace AND obj_description(v.oid, 'pg_class') = $3
-      -- One that is bound itself is of no use, and could be anybody's.
-      AND (o.rolsuper OR o.rolbypassrls) AND has_table_privilege(v.oid, 'SELECT') LIMIT 1),
+  'lookups', (SELECT jsonb_agg(jsonb_build_object('name', found.name, 'note', found.note, 'columns', found.columns)
+      ORDER BY found.name)
+    FROM (SELECT v.relname AS name, obj_description(v.oid, 'pg_class') AS note, jsonb_agg(DISTINCT a.attname) AS columns
+      FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
+      JOIN pg_class v ON v.oid = w.ev_class JOIN pg_roles o ON o.oid = v.relowner
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
+      WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+        AND d.refobjsubid > 0 AND v.relkind = 'v' AND v.relnamespace = c.relnamespace
+        AND obj_description(v.oid, 'pg_class') = ANY ($3::text[])
+        -- One that is bound itself is of no use, and could be anybody's.
+        AND (o.rolsuper OR o.rolbypassrls) AND has_table_privilege(v.oid, 'SELECT') GROUP BY v.oid) AS found),
   'owner', pg_get_userbyid(c.relowner),
   'owned', pg_has_role(c.relowner, 'USAGE'),
   'readable', has_table_privilege(c.oid, 'SELECT'),
@@ -129,7 +134,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 
 """
 _ONLY_LOOKUPS: Final = """
 SELECT coalesce((SELECT bool_and(dependents.ours) FROM (
-  SELECT obj_description(w.ev_class, 'pg_class') IS NOT DISTINCT FROM $3 AS ours
+  SELECT obj_description(w.ev_class, 'pg_class') = ANY ($3::text[]) IS TRUE AS ours
   FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
   WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
   UNION ALL SELECT false FROM pg_constraint k WHERE k.confrelid = c.oid AND k.conrelid <> c.oid) AS dependents), false)
@@ -177,7 +182,7 @@ async def read_table(session: Session, config: CollectionConfig) -> Table | None
         DimensionMismatch: Its embeddings have another length.
         PermissionDenied: The role may not read it.
     """
-    found = await session.fetch_value(Statement(_TABLE, (config.schema, config.name, NOTE)))
+    found = await session.fetch_value(Statement(_TABLE, (config.schema, config.name, list(NOTES))))
     if found is None:
         return None
     facts = jsonb.loads(found)
@@ -283,7 +288,7 @@ async def trigger_function(session: Session, schema: str, name: str, trigger: st
 
 async def only_lookups_depend(session: Session, schema: str, name: str) -> bool:
     """Whether lookups of ours, and nothing else of others, go where the table goes."""
-    return bool(await session.fetch_value(Statement(_ONLY_LOOKUPS, (schema, name, NOTE))))
+    return bool(await session.fetch_value(Statement(_ONLY_LOOKUPS, (schema, name, list(NOTES)))))
 
 
 async def is_bound(session: Session) -> bool:

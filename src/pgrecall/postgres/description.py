@@ -20,6 +20,7 @@ from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.dml import ADOPTABLE_ID_TYPES
+from pgrecall.sql.lookups import NOTE, WORDS_NOTE
 from pgrecall.sql.security import DOMAINS, OWNER_POLICY, POLICY
 from pgrecall.table import FieldIndex, MetadataColumn, SparseColumn, Table, VectorIndex
 
@@ -76,6 +77,7 @@ class Description:
         fields = self._fields()
         code = self._code(columns.embedding)
         key = self._key(columns)
+        text = text_column(self._config, self._facts, columns.content)
         written = {*columns.mapping().values(), *columns.metadata_columns}
         return Table(
             schema=self._config.schema,
@@ -111,8 +113,10 @@ class Description:
             metadata_nullable=columns.metadata is not None and self._columns[columns.metadata]["nullable"],
             metadata_columns=metadata_columns,
             sized=self._columns[columns.embedding]["modifier"] > 0,
-            text=text_column(self._config, self._facts, columns.content),
+            text=text,
             sparse=sparse,
+            lookup=self._lookup(NOTE, columns.domain_id, columns.metadata),
+            word_lookup=None if text is None else self._lookup(WORDS_NOTE, columns.domain_id, text.column),
             **security,
         )
 
@@ -143,7 +147,15 @@ class Description:
             self._faults.append("row_level_security was asked for, and its policies are missing: secure() adds them")
         elif self._config.row_level_security and others:
             self._faults.append(f"beside the policies of row_level_security there are {others}, which let more pass")
-        return {"policed": policed} | {name: self._facts[name] for name in ("secured", "owner", "owned", "lookup")}
+        return {"policed": policed} | {name: self._facts[name] for name in ("secured", "owner", "owned")}
+
+    def _lookup(self, note: str, *columns: str | None) -> str | None:
+        """Return the name of the lookup that looks at just these columns."""
+        there: list[dict[str, Any]] = self._facts["lookups"] or []
+        return next(
+            (one["name"] for one in there if one["note"] == note and set(one["columns"]) == set(columns)),
+            None,
+        )
 
     def _type_of(self, column: str | None, absent: str) -> str:
         return absent if column is None else self._columns[column]["sql"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Param, Statement
+from pgrecall.sql.lookups import word_view
 from pgrecall.sql.where import conditions, where
 
 if TYPE_CHECKING:
@@ -111,6 +112,14 @@ def mean_distances(selection: Selection, percent: float) -> Statement:
 
 def count_lexemes(selection: Selection, text: TextColumn, lexemes: Sequence[str], most: int) -> Statement:
     """Return the statement that counts, for each of *lexemes*, the selected rows that have it, up to *most* each."""
+    if selection.words:
+        # The lookup has numbered them, and shows rows of the scope.
+        return selection.compile(
+            SQL(
+                "SELECT (SELECT count(*) FROM (SELECT FROM {view} WHERE number = n LIMIT {most}) AS counted) "
+                "FROM generate_series(1, {lexemes}) AS n ORDER BY n"
+            ).format(view=word_view(selection.table), most=Integer(most), lexemes=Integer(len(lexemes)))
+        )
     queries = Param([as_query(lexeme) for lexeme in lexemes], "text[]")
     matches = SQL("{column} @@ q.q::tsquery").format(column=Identifier(text.column))
     return selection.compile(
@@ -130,9 +139,10 @@ def any_row(selection: Selection, text: TextColumn, query: str) -> Statement:
     """Return the statement that says whether any of the selected rows matches *query*, the text of a tsquery."""
     matches = SQL("{column} @@ {query}").format(column=Identifier(text.column), query=Param(query, "text::tsquery"))
     table = selection.table
+    parts = [*conditions(selection), matches, *selection.places()]
     return selection.compile(
         SQL("SELECT EXISTS (SELECT FROM {table} {where})").format(
-            table=Identifier(table.schema, table.name), where=where([*conditions(selection), matches])
+            table=Identifier(table.schema, table.name), where=where(parts)
         )
     )
 

@@ -97,8 +97,8 @@ def best(selection: Selection, ranking: Ranking, candidates: Candidates, returne
         return _best_by_index(selection, ranking, returned)
     table = selection.table
     column = Identifier(ranking.text.column)
-    matching = conditions(selection)
-    if query := _matching(ranking, candidates):
+    matching = [*conditions(selection), *selection.places(candidates.limit)]
+    if query := matching_query(ranking, candidates):
         matching.append(SQL("{column} @@ {query}").format(column=column, query=Param(query, "text::tsquery")))
     tail = [distance_to(selection, returned.embedding), _SCORE, _headline(table, returned.headline)]
     parts: dict[str, Composable] = {
@@ -191,8 +191,8 @@ def scores(selection: Selection, ranking: Ranking, ids: Sequence[str], headline:
     )
 
 
-def _matching(ranking: Ranking, candidates: Candidates) -> str:
-    """Return which rows are weighed, as the text of a tsquery."""
+def matching_query(ranking: Ranking, candidates: Candidates) -> str:
+    """Return which rows are weighed, as the text of a tsquery; empty for all."""
     either = [any_of(candidates.rare)] if candidates.rare else []
     if candidates.common:
         together = " & ".join(as_query(lexeme.text, prefix=lexeme.prefix) for lexeme in candidates.common)

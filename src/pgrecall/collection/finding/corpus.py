@@ -8,13 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pgrecall.bm25 import Corpus
-from pgrecall.collection.finding.estimating import estimate_rows
+from pgrecall.collection.finding.estimating import estimate, estimate_rows
+from pgrecall.planner import ALWAYS_EXACT
 from pgrecall.scope import Scope
 from pgrecall.sql import dml, lexemes
 
 if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
+    from pgrecall.sql.selection import Selection
     from pgrecall.table import Table, TextColumn
 
 # Frequencies change slowly; autovacuum analyses a table of ours when a twentieth of it has changed.
@@ -65,7 +67,15 @@ async def _read(handle: Handle, session: Session, table: Table, text: TextColumn
         background=background,
         own=same,
         known=known,
+        part=await _part(handle, session, own, rows) if table.secured else 1.0,
     )
+
+
+async def _part(handle: Handle, session: Session, own: Selection, rows: int) -> float:
+    """Return which part of the table's rows is the handle's own, of which so many were counted."""
+    if rows >= _MOST_COUNTED:
+        rows = max(rows, await estimate(handle, session, own, ALWAYS_EXACT))
+    return min(1.0, rows / max(own.table.rows, 1))
 
 
 async def _frequencies(session: Session, table: Table, text: TextColumn) -> tuple[dict[str, float], float, bool]:

@@ -17,7 +17,7 @@ from pgrecall.filters import parse
 from pgrecall.hybrid import KeywordOptions
 from pgrecall.keyword_plan import Candidates, KeywordPlan, Lexeme
 from pgrecall.planner import exact_limit
-from pgrecall.planner.lexemes import MAX_LEXEMES, choose_candidates, every_row
+from pgrecall.planner.lexemes import MAX_LEXEMES, choose_candidates, every_row, expected_rows, finds_faster
 from pgrecall.query_words import Reading, Words, parse_words
 from pgrecall.records import Scores
 from pgrecall.sql import dml, text_search
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pgrecall.filters import Filter
     from pgrecall.postgres import Session
     from pgrecall.records import Match
+    from pgrecall.sql.compose import Statement
     from pgrecall.sql.dialect import Encoded
     from pgrecall.sql.selection import Selection
     from pgrecall.sql.text_search import Ranking
@@ -145,7 +146,7 @@ async def explain_keyword(handle: Handle, query: WordQuery, *, postgres: bool = 
         lines: tuple[str, ...] = ()
         if postgres:
             returned = text_search.Returned(k=query.k)
-            statement = text_search.best(ready.selection, ready.ranking, ready.candidates, returned)
+            statement = _best(ready, ready.candidates, returned)
             lines = tuple(line[0] for line in await session.fetch(dml.explain(statement)))
         return KeywordPlan(
             lexemes=ready.ranking.lexemes,
@@ -188,7 +189,7 @@ async def prepare(handle: Handle, session: Session, query: WordQuery) -> Prepare
     lexemes = sorted(lexemes, key=lambda lexeme: (-lexeme.weight, lexeme.text))[:MAX_LEXEMES]
     share = await _share(handle, session, selection, corpus)
     required = reading.required
-    if required and not await session.fetch_value(lexeme_sql.any_row(selection, text, required)):
+    if required and not await _is_anywhere(session, selection, text, required, corpus):
         required = ""  # a phrase that no row has counts as its words
     having = min(map(corpus.rows_with, reading.required_lexemes), default=None) if required else None
     words = handle.config.words or TextSearch()
@@ -208,6 +209,12 @@ async def prepare(handle: Handle, session: Session, query: WordQuery) -> Prepare
         candidates=choose_candidates(lexemes, share, required=having),
         share=share,
     )
+
+
+async def _is_anywhere(session: Session, selection: Selection, text: TextColumn, query: str, corpus: Corpus) -> bool:
+    if finds_faster(corpus.part):
+        selection = selection.by_words([query])
+    return await session.fetch_value(lexeme_sql.any_row(selection, text, query))
 
 
 def _by_extension(
@@ -250,7 +257,7 @@ async def run(
     )
 
     async def fetch(candidates: Candidates) -> list[Any]:
-        return await session.fetch(text_search.best(selection, ready.ranking, candidates, returned))
+        return await session.fetch(_best(ready, candidates, returned))
 
     # An index of pg_textsearch may fill up with rows that have none of the words, or no text.
     rows = [row for row in await fetch(ready.candidates) if row[_FIRST]]
@@ -260,6 +267,17 @@ async def run(
     if query.min_score is not None:
         matches = [match for match in matches if match.score >= query.min_score]
     return matches
+
+
+def _best(ready: Prepared, candidates: Candidates, returned: text_search.Returned) -> Statement:
+    """Return the statement that finds the best of *candidates*, by a lookup where the policies make one worth it."""
+    selection, corpus = ready.selection, ready.corpus
+    query = text_search.matching_query(ready.ranking, candidates)
+    matching = expected_rows(candidates, corpus.rows)
+    fewer = selection.is_looked_up and ready.share * corpus.rows < matching
+    if query and not fewer and finds_faster(corpus.part, matching / corpus.rows):
+        selection = selection.by_words([query])
+    return text_search.best(selection, ready.ranking, candidates, returned)
 
 
 def text_of(table: Table) -> TextColumn:

@@ -9,6 +9,7 @@ from pgrecall.bm25 import inverse_document_frequency
 from pgrecall.collection.indexes.text_columns import UNKNOWN_CONFIGURATION, unknown_configuration
 from pgrecall.errors import ExtensionMissing
 from pgrecall.keyword_plan import Lexeme
+from pgrecall.planner.lexemes import finds_faster
 from pgrecall.postgres import catalog
 from pgrecall.query_words import Reading
 from pgrecall.sql import lexemes as lexeme_sql
@@ -52,8 +53,8 @@ async def lexemes_of(
     if corpus.known:
         rows = [corpus.rows_with(lexeme) for lexeme in reading.lexemes]
     else:
-        statement = lexeme_sql.count_lexemes(replace(selection, filter=None), text, reading.lexemes, _MOST_COUNTED)
-        rows = [float(row[0]) for row in await session.fetch(statement)]
+        await _count(session, replace(selection, filter=None), text, reading.lexemes, corpus)
+        rows = [corpus.counted[lexeme] for lexeme in reading.lexemes]
     found = [
         Lexeme(lexeme, there, inverse_document_frequency(there, max(corpus.rows, there)))
         for lexeme, there in zip(reading.lexemes, rows, strict=True)
@@ -62,6 +63,23 @@ async def lexemes_of(
         there = corpus.prefixed(prefix)
         found.append(Lexeme(prefix, there, inverse_document_frequency(there, corpus.rows), prefix=True))
     return found
+
+
+async def _count(
+    session: Session, selection: Selection, text: TextColumn, lexemes: Sequence[str], corpus: Corpus
+) -> None:
+    """Have those of *lexemes* counted that were not counted since the corpus was looked at."""
+    if len(corpus.counted) >= _MAX_KNOWN:
+        corpus.counted.clear()
+    missing = [lexeme for lexeme in lexemes if lexeme not in corpus.counted]
+    if not missing:
+        return
+    if finds_faster(corpus.part):
+        selection = selection.by_words([lexeme_sql.as_query(lexeme) for lexeme in missing])
+    statement = lexeme_sql.count_lexemes(selection, text, missing, _MOST_COUNTED)
+    corpus.counted.update(
+        (lexeme, float(row[0])) for lexeme, row in zip(missing, await session.fetch(statement), strict=True)
+    )
 
 
 async def with_similar(

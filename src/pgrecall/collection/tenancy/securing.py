@@ -9,8 +9,7 @@ from pgrecall.collection.definition import (
     SHARED_TABLES,
     SIDE_TABLES,
     Rights,
-    lookup_name,
-    new_lookup,
+    new_lookups,
     rights,
     side_policies,
     table_policies,
@@ -45,17 +44,24 @@ async def secure_side_tables(session: Session, schema: str, *, policed: bool = T
                 await session.execute(statement)
 
 
-async def look_up(session: Session, table: Table, owner: str | None = None) -> None:
-    """Make the lookup of a table that is under the policies, where there is none, and this role can; see `new_lookup`.
+async def look_up(session: Session, table: Table, owner: str | None = None) -> bool:
+    """Make the lookups that a table under the policies lacks, where this role can; see `new_lookups`.
 
     Args:
         session: Runs statements, within a transaction.
         table: The table.
         owner: Who owns it; `None` where that is this role.
+
+    Returns:
+        Whether any was made.
     """
-    if table.lookup is None and not await catalog.is_bound(session):
-        for statement in new_lookup(table, lookup_name(), owner):
+    made = new_lookups(table, owner)
+    if not made or await catalog.is_bound(session):
+        return False
+    for statements in made.values():
+        for statement in statements:
             await session.execute(statement)
+    return True
 
 
 async def secure(handle: Handle) -> None:
@@ -113,7 +119,7 @@ async def grant(handle: Handle, wanted: Rights) -> None:
         await secure_side_tables(session, table.schema, policed=table.policed)
         exists = await catalog.role_exists(session, wanted.role)
         new = replace(wanted, create=wanted.create and not exists)
-        for statement in rights(new, handle.config, session.dialect.vector_schema, table.lookup):
+        for statement in rights(new, handle.config, session.dialect.vector_schema, table.lookups):
             await session.execute(statement)
 
     await handle.database.transaction(work)
