@@ -4,9 +4,17 @@ import inspect
 import re
 from contextlib import asynccontextmanager
 
+import asyncpg
+import pytest
+
 from pgrecall import AsyncClient, CollectionConfig, Record
 
 SECRET = "of blue"
+LOOKUPS = "SELECT relname FROM pg_class WHERE relname ~ '^pgrecall_(lookup|words)_' ORDER BY oid"
+PEEK = (
+    "CREATE FUNCTION pg_temp.peek(tid) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS "
+    "$$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$"
+)
 
 
 def config(**more):
@@ -38,6 +46,46 @@ async def roles(database, settings):
         await docs.grant(role_of(runtime))
         yield boss, runtime
     database.execute("DROP OWNED BY " + ", ".join(map(role_of, (runtime, boss))) + " CASCADE")
+
+
+@asynccontextmanager
+async def looked_up(database, settings):
+    """Give the URLs of owner and runtime role of a collection that a superuser has secured, and its lookups' names."""
+    async with roles(database, settings) as (boss, runtime):
+        assert database.rows(LOOKUPS) == []
+        async with AsyncClient(database.url) as admin, AsyncClient(boss) as owner:
+            for _ in range(2):
+                await admin.collection(settings).secure()
+            # Who owns the table gives the right to use what a superuser has made beside it.
+            await owner.collection(settings).grant(role_of(runtime))
+        yield boss, runtime, [row[0] for row in database.rows(LOOKUPS)]
+
+
+@asynccontextmanager
+async def prying(url):
+    """Give a connection, and the list of what the function of `PEEK` tells there that it is asked about."""
+    connection = await asyncpg.connect(url, statement_cache_size=0)
+    heard = []
+    connection.add_log_listener(lambda _, message: heard.append(message.message))
+    try:
+        yield connection, heard
+    finally:
+        await connection.close()
+
+
+async def check_fixed(connection, name):
+    """Check that a lookup is nobody's to change who may use it."""
+    for statement in (
+        f"DELETE FROM {name}",
+        f"SELECT * FROM {name} FOR UPDATE",
+        f"ALTER VIEW {name} SET (security_barrier = false)",
+        f"ALTER VIEW {name} OWNER TO CURRENT_USER",
+        f"CREATE OR REPLACE VIEW {name} AS SELECT ctid AS place FROM docs",
+        f"CREATE RULE mine AS ON INSERT TO {name} DO INSTEAD NOTHING",
+        f"DROP VIEW {name}",
+    ):
+        with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)):
+            await connection.execute(statement)
 
 
 def everything_of(database, domain):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integration_tests.oracle import Corpus
-from integration_tests.tenants import config, own, role_of, roles
+from integration_tests.tenants import LOOKUPS, PEEK, check_fixed, config, looked_up, own, prying, role_of
 from integration_tests.test_filter_language import FILTERS, METADATA
 from integration_tests.test_row_level_security import NOTHING
 from pgrecall import AsyncClient, Client, HashPartitions, Record, SearchOptions
@@ -19,21 +19,12 @@ from tests.evaluation import passes
 pytestmark = pytest.mark.core
 
 SETTINGS = config(row_level_security=True, fields={"half": int, "colour": str}, text_search=None)
-LOOKUP = "SELECT relname FROM pg_class WHERE relname LIKE 'pgrecall_lookup_%'"
 ALL = """SET pgrecall.wanted = '{"{}"}'"""
 
 
 @pytest.fixture
 async def tenants(database):
-    """The URLs of owner and runtime role of a collection that a superuser has secured once more, and its lookup."""
-    async with roles(database, SETTINGS) as (boss, runtime):
-        assert database.rows(LOOKUP) == []
-        async with AsyncClient(database.url) as admin, AsyncClient(boss) as owner:
-            for _ in range(2):
-                await admin.collection(SETTINGS).secure()
-            # Who owns the table gives the right to use what a superuser has made beside it.
-            await owner.collection(SETTINGS).grant(role_of(runtime))
-        ((name,),) = database.rows(LOOKUP)
+    async with looked_up(database, SETTINGS) as (boss, runtime, (name,)):
         yield boss, runtime, name
 
 
@@ -74,6 +65,9 @@ async def test_searches_by_metadata_are_served_by_its_index_under_the_policies(d
             assert ("docs_metadata_idx" in text and "Tid Scan" in text) is (filter in FOUND_BY_LOOKUP), text
         (many,) = await red.search_many([query], 30, filter=FOUND_BY_LOOKUP[0], options=SearchOptions(exact=True))
         corpus.check(many, query, 30, keep=lambda metadata: metadata["tenth"] == 4)
+        async with AsyncClient(tenants[0]) as owner:
+            # A lookup shows rows of domains that are named, which all domains are not.
+            assert await owner.collection(SETTINGS).all_domains().count({"tenth": 4}) == 400
         connection = await asyncpg.connect(runtime)
         async with connection.transaction():
             lent = await red.using(connection).search(query, 30, filter={"tenth": 4}, options=SearchOptions(exact=True))
@@ -90,34 +84,19 @@ async def test_a_lookup_shows_a_session_the_places_of_its_domains_and_no_others(
             await client.collection(SETTINGS).domain(domain).upsert(own(domain))
     places = {row[0]: row[1] for row in database.rows("SELECT domain_id || id, ctid FROM docs")}
     for url in (runtime, boss):
-        connection = await asyncpg.connect(url, statement_cache_size=0)
-        for statement in NOTHING:
-            await connection.execute(statement)
-            for wanted in ("SET pgrecall.wanted = ''", "RESET pgrecall.wanted", ALL):
-                await connection.execute(wanted)
-                assert await connection.fetch(f"SELECT * FROM {name}") == [], (statement, wanted)
-        await connection.execute(
-            "CREATE FUNCTION pg_temp.peek(tid) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS "
-            "$$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$"
-        )
-        heard = []
-        connection.add_log_listener(lambda _, message, heard=heard: heard.append(message.message))
-        await connection.execute(f"{ALL}; SET pgrecall.domains = '{{red}}'")
-        found = await connection.fetch(f"SELECT place FROM {name} WHERE pg_temp.peek(place)")
-        assert {row[0] for row in found} == {places["reda"], places["redb"]}
-        assert len(heard) == 2
-        for statement in (
-            f"DELETE FROM {name}",
-            f"SELECT * FROM {name} FOR UPDATE",
-            f"ALTER VIEW {name} SET (security_barrier = false)",
-            f"ALTER VIEW {name} OWNER TO CURRENT_USER",
-            f"CREATE OR REPLACE VIEW {name} AS SELECT ctid AS place FROM docs",
-            f"CREATE RULE mine AS ON INSERT TO {name} DO INSTEAD NOTHING",
-            f"DROP VIEW {name}",
-        ):
-            with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ObjectNotInPrerequisiteStateError)):
+        async with prying(url) as (connection, heard):
+            for statement in NOTHING:
                 await connection.execute(statement)
-        await connection.close()
+                for wanted in ("SET pgrecall.wanted = ''", "RESET pgrecall.wanted", ALL):
+                    await connection.execute(wanted)
+                    assert await connection.fetch(f"SELECT * FROM {name}") == [], (statement, wanted)
+            # What a session makes for itself goes with DISCARD ALL.
+            await connection.execute(PEEK)
+            await connection.execute(f"{ALL}; SET pgrecall.domains = '{{red}}'")
+            found = await connection.fetch(f"SELECT place FROM {name} WHERE pg_temp.peek(place)")
+            assert {row[0] for row in found} == {places["reda"], places["redb"]}
+            assert len(heard) == 2
+            await check_fixed(connection, name)
     assert database.ask("SELECT count(*) FROM docs") == 4
 
 
@@ -154,13 +133,13 @@ async def test_a_lookup_goes_with_its_table_and_takes_nothing_of_others_along(da
             await owner.delete_collection("docs")
         database.execute("DROP VIEW theirs")
         await owner.delete_collection("docs")
-    assert database.rows(LOOKUP) == []
+    assert database.rows(LOOKUPS) == []
 
 
 async def test_tables_whose_places_are_not_one_rows_own_have_no_lookup(database):
     async with AsyncClient(database.url) as client:
         await client.create_collection(config(row_level_security=True, fields={}, layout=HashPartitions(count=2)))
-    assert database.rows(LOOKUP) == []
+    assert database.rows(LOOKUPS) == []
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -180,7 +159,7 @@ def secured(database):
     with Client(database.url) as admin:
         docs = admin.create_collection(settings)
         docs.grant(role_of(role))
-    assert len(database.rows(LOOKUP)) == 1
+    assert len(database.rows(LOOKUPS)) == 1
     with Client(role) as client:
         yield client.collection(settings, domain="red")
     database.execute(f"DROP OWNED BY {role_of(role)}")

@@ -169,7 +169,7 @@ def new_lookups(table: Table, owner: str | None = None) -> dict[str, list[Statem
         name = f"pgrecall_lookup_{new_token()}"
         found[name] = lookups.create(table, name, owner)
     if table.text is not None and table.word_lookup is None and lookups.serves_words(table, table.text):
-        name = f"pgrecall_lookup_{new_token()}"
+        name = f"pgrecall_words_{new_token()}"
         found[name] = lookups.create_for_words(table, table.text, name, owner)
     return found
 

@@ -23,9 +23,9 @@ MAX_LEXEMES: Final = 128
 _EFFORT: Final = 24_000
 _ROW: Final = 2
 # A row whose lexemes are looked at takes as long as so many that an index finds, of whichever domain.
-_COMPARED: Final = 4
-# In so large a part of the rows are most lexemes of queries at most.
-_COMMON: Final = 0.2
+_COMPARED: Final = 2
+# So large a part of the rows is taken to have a lexeme of which nothing is known yet.
+_COMMON: Final = 0.1
 # Where the rarest lexeme is more common than that, more rows are read, but not all of them.
 _MOST: Final = 3
 

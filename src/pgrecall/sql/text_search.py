@@ -98,10 +98,13 @@ def best(selection: Selection, ranking: Ranking, candidates: Candidates, returne
     table = selection.table
     column = Identifier(ranking.text.column)
     matching = [*conditions(selection), *selection.places(candidates.limit)]
+    unpacked: list[Composable] = []
     if query := matching_query(ranking, candidates):
-        matching.append(SQL("{column} @@ {query}").format(column=column, query=Param(query, "text::tsquery")))
+        # To unpack them takes longer: what a lookup has found is looked at once more when they are.
+        parts, name = (unpacked, _LEXEMES) if selection.words else (matching, column)
+        parts.append(SQL("{name} @@ {query}").format(name=name, query=Param(query, "text::tsquery")))
     tail = [distance_to(selection, returned.embedding), _SCORE, _headline(table, returned.headline)]
-    parts: dict[str, Composable] = {
+    holes: dict[str, Composable] = {
         "columns": SQL(", ").join([projection(selection, returned.extras), *tail]),
         "place": _PLACE,
         "lexemes": SQL("{lexemes} AS {name}").format(lexemes=_plain(column), name=_LEXEMES),
@@ -110,6 +113,7 @@ def best(selection: Selection, ranking: Ranking, candidates: Candidates, returne
         "best": SQL("{name} DESC").format(name=_SCORE),
         "table": Identifier(table.schema, table.name),
         "where": where(matching),
+        "unpacked": where(unpacked),
         "limit": Integer(candidates.limit),
         "k": Integer(returned.k),
     }
@@ -123,11 +127,11 @@ def best(selection: Selection, ranking: Ranking, candidates: Candidates, returne
     else:
         form = (
             "WITH matched AS MATERIALIZED (SELECT ctid AS {place}, {lexemes}, {norm} FROM {table} {where} "
-            "LIMIT {limit}), best AS MATERIALIZED (SELECT {place}, {score} FROM matched ORDER BY {best}, {place} "
-            "LIMIT {k}) SELECT {columns} FROM best JOIN {table} AS found ON found.ctid = {place} "
-            "ORDER BY {best}, {place}"
+            "LIMIT {limit}), best AS MATERIALIZED (SELECT {place}, {score} FROM matched {unpacked} "
+            "ORDER BY {best}, {place} LIMIT {k}) SELECT {columns} FROM best JOIN {table} AS found "
+            "ON found.ctid = {place} ORDER BY {best}, {place}"
         )
-    return selection.compile(SQL(form).format(**parts))
+    return selection.compile(SQL(form).format(**holes))
 
 
 def _best_by_index(selection: Selection, ranking: Ranking, returned: Returned) -> Statement:
