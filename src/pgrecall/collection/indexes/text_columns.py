@@ -79,7 +79,8 @@ async def add_text_search(handle: Handle, words: TextSearch, *, progress: Progre
             table = await current(handle, session)
             if table.policed:
                 async with session.transaction():
-                    await look_up(session, table, table.owner)
+                    await session.execute(ddl.setup_lock())
+                    await look_up(session, await current(handle, session), table.owner)
             found = table.text
             if found is None:
                 msg = f"the column {words.column!r} of {table.qualified_name} vanished while it was being filled"

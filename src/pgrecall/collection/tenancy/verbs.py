@@ -143,8 +143,8 @@ class Tenancy(Bound):
         themselves. Other programs that use the table see nothing until they do so too. It binds the owner,
         who can still work on all domains with `AsyncCollection.all_domains`; it does not bind superusers.
 
-        A role that it does not bind also makes a lookup, by which the index on the metadata goes on serving; the
-        roles that work on the table are given the right to it by `grant`, called again.
+        A role that it does not bind also makes the lookups that are missing, by which the indexes on the metadata and
+        the words go on serving; the roles that work on the table are given the right to them by `grant`, called again.
 
         Raises:
             CollectionNotFound: There is no table yet; ``CollectionConfig.row_level_security`` makes it so.
@@ -157,7 +157,7 @@ class Tenancy(Bound):
         """Let a role work on the collection, with its ledgers, key-value storages and runs, and do nothing beyond.
 
         It gets SELECT and, with *write*, INSERT, UPDATE and DELETE on four tables, SELECT on the aliases and on the
-        lookup, if there is one, and USAGE of their schema and pgvector's: neither may it make tables, nor empty them
+        lookups, if there are any, and USAGE of their schema and pgvector's: neither may it make tables, nor empty them
         with TRUNCATE, nor change policies.
 
         Args:
