@@ -10,7 +10,7 @@ import pytest
 from pgrecall import AsyncClient, CollectionConfig, Record
 
 SECRET = "of blue"
-LOOKUPS = "SELECT relname FROM pg_class WHERE relname ~ '^pgrecall_(lookup|words)_' ORDER BY oid"
+LOOKUPS = "SELECT relname FROM pg_class WHERE relname ~ '^pgrecall_(lookup|words|numbers)_' ORDER BY oid"
 PEEK = (
     "CREATE FUNCTION pg_temp.peek(tid) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS "
     "$$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$"

@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integration_tests.oracle import Corpus
-from integration_tests.tenants import LOOKUPS, PEEK, check_fixed, config, looked_up, own, prying, role_of
-from integration_tests.test_filter_language import FILTERS, METADATA
+from integration_tests.tenants import LOOKUPS, PEEK, check_fixed, config, looked_up, own, prying, record, role_of
+from integration_tests.test_filter_language import FILTERS, LEAVES, METADATA, NUMBERS, TEXTS, dumps
 from integration_tests.test_row_level_security import NOTHING
 from pgrecall import AsyncClient, Client, HashPartitions, Record, SearchOptions
 from pgrecall.errors import DatabaseError
-from pgrecall.filters import parse
+from pgrecall.filters import And, Compare, Equals, Key, parse
+from pgrecall.filters.nodes import Order
 from tests.evaluation import passes
 
 pytestmark = pytest.mark.core
@@ -24,7 +25,8 @@ ALL = """SET pgrecall.wanted = '{"{}"}'"""
 
 @pytest.fixture
 async def tenants(database):
-    async with looked_up(database, SETTINGS) as (boss, runtime, (name,)):
+    async with looked_up(database, SETTINGS) as (boss, runtime, (name, numbers)):
+        assert numbers.startswith("pgrecall_numbers_")
         yield boss, runtime, name
 
 
@@ -32,10 +34,20 @@ FOUND_BY_LOOKUP = [
     {"tenth": 4},
     {"tenth": {"$in": [4, 5]}},
     {"tenth": 4, "rare": False},
-    {"half": 1, "number": {"$lt": 500}},
+    {"tenth": 5, "half": 1},
     {"$or": [{"tenth": 4}, {"rare": True}]},
 ]
+FOUND_BY_NUMBER = [
+    {"half": 1},
+    {"half": 1, "number": {"$lt": 500}},
+    {"half": {"$gt": 0}},
+    {"half": {"$gte": 0.5, "$lt": 1.5}, "number": {"$lt": 500}},
+    {"half": {"$lt": 0}},
+    {"half": {"$gt": 0, "$lte": 0}},
+]
 NOT_SO = [
+    {"colour": "red", "half": 1},
+    {"half": {"$ne": 1}},
     {"colour": "red", "tenth": 4},
     {"number": {"$lt": 100}},
     {"tenth": {"$ne": 4}},
@@ -52,17 +64,19 @@ async def test_searches_by_metadata_are_served_by_its_index_under_the_policies(d
             await docs.domain(domain).upsert(corpus.batch())
         database.execute("VACUUM ANALYZE docs")
         red, query = docs.domain("red"), corpus.query()
-        for filter in (*FOUND_BY_LOOKUP, *NOT_SO):
+        for filter in (*FOUND_BY_LOOKUP, *FOUND_BY_NUMBER, *NOT_SO):
             node = parse(filter)
             for handle in (red, docs.in_domains(["red", "green"])):
                 matches = await handle.search(query, 30, filter=filter, options=SearchOptions(exact=True))
                 corpus.check(matches, query, 30, keep=lambda metadata, node=node: passes(node, metadata))
-                assert {match.domain_id for match in matches} == {"red"}
+                assert {match.domain_id for match in matches} <= {"red"}
             assert await red.count(filter) == sum(passes(node, metadata) for metadata in corpus.metadatas)
             assert await docs.domain("green").count(filter) == 0
             plan = await red.explain(query, filter=filter, options=SearchOptions(exact=True), postgres=True)
             text = "\n".join(plan.postgres)
-            assert ("docs_metadata_idx" in text and "Tid Scan" in text) is (filter in FOUND_BY_LOOKUP), text
+            assert ("docs_metadata_idx" in text) is (filter in FOUND_BY_LOOKUP), text
+            assert ("pgrecall_numbers" in text or "half >=" in text) is (filter in FOUND_BY_NUMBER), text
+            assert ("Tid Scan" in text) is (filter not in NOT_SO), text
         (many,) = await red.search_many([query], 30, filter=FOUND_BY_LOOKUP[0], options=SearchOptions(exact=True))
         corpus.check(many, query, 30, keep=lambda metadata: metadata["tenth"] == 4)
         async with AsyncClient(tenants[0]) as owner:
@@ -145,21 +159,97 @@ async def test_tables_whose_places_are_not_one_rows_own_have_no_lookup(database)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(metadatas=st.lists(METADATA, min_size=1, max_size=12), filters=st.lists(FILTERS, min_size=1, max_size=6))
 def test_a_lookup_finds_every_row_that_passes(secured, metadatas, filters):
-    secured.clear()
-    secured.upsert([Record(id=str(n), embedding=[1, 2, n + 1.0], metadata=m) for n, m in enumerate(metadatas)])
+    check(secured, metadatas, filters)
+
+
+def check(docs, metadatas, filters):
+    docs.clear()
+    docs.upsert([Record(id=str(n), embedding=[1, 2, n + 1.0], metadata=m) for n, m in enumerate(metadatas)])
     for filter in filters:
-        assert secured.count(filter) == sum(passes(filter, metadata) for metadata in metadatas)
+        assert docs.count(filter) == sum(passes(filter, metadata) for metadata in metadatas)
+
+
+KEYS = st.sampled_from([Key(("a",)), Key(("b",))])
+# What a column holds of numbers, and what it is asked about.
+HELD = NUMBERS | st.sampled_from([1e-9, 10**38, -(10**38)])
+LARGE = HELD | st.sampled_from([10**60, -(10**60), 1e-60])
+RANGES = st.lists(
+    st.builds(Compare, KEYS, st.sampled_from(Order), LARGE.map(dumps))
+    | st.builds(Equals, KEYS, LARGE.map(dumps))
+    | LEAVES,
+    min_size=1,
+    max_size=3,
+).map(lambda clauses: And(tuple(clauses)))
+NUMBERED = st.fixed_dictionaries({}, optional={"a": HELD | TEXTS, "b": HELD | st.none()})
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(metadatas=st.lists(NUMBERED, min_size=1, max_size=12), filters=st.lists(RANGES, min_size=1, max_size=6))
+def test_a_lookup_by_numbers_finds_every_row_that_passes(numbered, metadatas, filters):
+    check(numbered, metadatas, filters)
+
+
+async def test_a_lookup_by_numbers_shows_the_places_of_the_named_domains(database, tenants):
+    boss, runtime, _ = tenants
+    (_, (name,)) = database.rows(LOOKUPS)
+    async with AsyncClient(runtime) as client:
+        for domain, half in (("red", 1), ("blue", 2)):
+            await client.collection(SETTINGS).domain(domain).upsert([record("a", domain, metadata={"half": half})])
+    places = {row[0]: row[1] for row in database.rows("SELECT domain_id, ctid FROM docs")}
+    for url in (runtime, boss):
+        async with prying(url) as (connection, heard):
+            for statement in NOTHING:
+                await connection.execute(statement)
+                for wanted in ("''", "'{-Infinity,Infinity}'"):
+                    await connection.execute(f"SET pgrecall.wanted_numbers = {wanted}")
+                    assert await connection.fetch(f"SELECT * FROM {name}") == [], (statement, wanted)
+            await connection.execute(PEEK)
+            await connection.execute("SET pgrecall.domains = '{red}'; SET pgrecall.wanted_numbers = '{0,9}'")
+            found = await connection.fetch(f"SELECT place FROM {name} WHERE pg_temp.peek(place)")
+            assert [row[0] for row in found] == [places["red"]]
+            assert len(heard) == 1
+            await connection.execute("SET pgrecall.wanted_numbers = '{2,2}'")
+            assert await connection.fetch(f"SELECT * FROM {name}") == []
+            await check_fixed(connection, name)
+
+
+async def test_fields_that_are_added_have_lookups_where_the_table_has_them(database, tenants):
+    boss, runtime, _ = tenants
+    more = replace(SETTINGS, fields={"n": int})
+    async with AsyncClient(boss) as owner, AsyncClient(database.url) as admin, AsyncClient(runtime) as client:
+        await client.collection(SETTINGS).domain("red").upsert(own("red"))
+        before = database.rows(LOOKUPS)
+        await owner.collection(SETTINGS).add_fields({"n": int})
+        assert database.rows(LOOKUPS) == before
+        await admin.collection(SETTINGS).add_fields({"n": int})
+        assert len(database.rows(LOOKUPS)) == len(before) + 1
+        await owner.collection(SETTINGS).grant(role_of(runtime))
+        async with AsyncClient(runtime) as fresh:
+            red = fresh.collection(more).domain("red")
+            assert await red.count({"n": {"$gt": 0}}) == 2
+            plan = await red.explain([1, 2, 3], filter={"n": {"$gt": 0}}, postgres=True)
+            assert "wanted_numbers" in "\n".join(plan.postgres)
 
 
 @pytest.fixture
 def secured(database):
     """A collection under the policies, with a lookup, through a role that they bind."""
+    yield from bound(database, {}, lookups=1)
+
+
+@pytest.fixture
+def numbered(database):
+    """The same, with promoted fields of numbers."""
+    yield from bound(database, {"a": int, "b": float}, lookups=3)
+
+
+def bound(database, fields, lookups):
     role = database.role()
-    settings = config(row_level_security=True, fields={}, text_search=None)
+    settings = config(row_level_security=True, fields=fields, text_search=None)
     with Client(database.url) as admin:
         docs = admin.create_collection(settings)
         docs.grant(role_of(role))
-    assert len(database.rows(LOOKUPS)) == 1
+    assert len(database.rows(LOOKUPS)) == lookups
     with Client(role) as client:
         yield client.collection(settings, domain="red")
     database.execute(f"DROP OWNED BY {role_of(role)}")

@@ -41,7 +41,9 @@ def catalog(database, schema):
     return {
         kind: [
             re.sub(
-                rf"\b{schema}\b", "made", re.sub(r"pgrecall_(derive|lookup|words)_[0-9a-f]+", r"\1", repr(tuple(row)))
+                rf"\b{schema}\b",
+                "made",
+                re.sub(r"pgrecall_(derive|lookup|words|numbers)_[0-9a-f]+", r"\1", repr(tuple(row))),
             )
             for row in database.rows(query.format(schema))
         ]
@@ -110,7 +112,7 @@ async def test_grant_makes_a_role_that_can_do_no_more_than_it_must(database, cli
     expected = {"SELECT", "INSERT", "UPDATE", "DELETE"}
     tables = ("docs", "pgrecall_ledger", "pgrecall_runs", "pgrecall_values")
     # Aliases are read only: to point one elsewhere is the owner's. The table was made by a superuser: it has lookups.
-    views = [table for table, _ in held if re.match("pgrecall_(lookup|words)_", table)]
+    views = [table for table, _ in held if re.match("pgrecall_(lookup|words|numbers)_", table)]
     assert len(views) == 2
     read_only = {(name, "SELECT") for name in ("pgrecall_aliases", *views)}
     assert held == {(table, right) for table in tables for right in expected} | read_only

@@ -195,6 +195,7 @@ class Table:
         owned: Whether this role is the owner, or a member of it.
         lookup: The view that finds rows by their metadata under row-level security; `None` where this role has none.
         word_lookup: The view that finds them by the words of *text*, likewise.
+        number_lookups: Columns of promoted fields of numbers, each with the view that finds rows by them, likewise.
     """
 
     schema: str
@@ -234,6 +235,7 @@ class Table:
     owned: bool = True
     lookup: str | None = None
     word_lookup: str | None = None
+    number_lookups: tuple[tuple[str, str], ...] = ()
 
     @property
     def qualified_name(self) -> str:
@@ -243,7 +245,8 @@ class Table:
     @property
     def lookups(self) -> tuple[str, ...]:
         """The names of all views that find rows under row-level security."""
-        return tuple(name for name in (self.lookup, self.word_lookup) if name is not None)
+        others = (view for _, view in self.number_lookups)
+        return tuple(name for name in (self.lookup, self.word_lookup, *others) if name is not None)
 
     @property
     def kept_text(self) -> TextColumn | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pgrecall.config import HNSW, CollectionConfig, IVFFlat, check_identifier
 from pgrecall.errors import ConfigError, DimensionMismatch
 from pgrecall.promoted import CONTENT, PromotedField
-from pgrecall.sql import ddl, lookups, promoted, security, side_tables, text_column
+from pgrecall.sql import ddl, lookups, number_lookups, promoted, security, side_tables, text_column
 from pgrecall.sql.aliases import ALIASES
 from pgrecall.sql.compose import Identifier, Statement
 from pgrecall.sql.dialect import Dialect
@@ -171,6 +171,11 @@ def new_lookups(table: Table, owner: str | None = None) -> dict[str, list[Statem
     if table.text is not None and table.word_lookup is None and lookups.serves_words(table, table.text):
         name = f"pgrecall_words_{new_token()}"
         found[name] = lookups.create_for_words(table, table.text, name, owner)
+    there = dict(table.number_lookups)
+    for field in table.fields:
+        if field.column not in there and number_lookups.serves(table, field):
+            name = f"pgrecall_numbers_{new_token()}"
+            found[name] = number_lookups.create(table, field, name, owner)
     return found
 
 
@@ -230,7 +235,7 @@ def collection_sql(
     check_identifier(vector_schema, "the extension's schema")
     dialect = Dialect(vector_schema)
     text = _text(config)
-    table = replace(new_table(config, dimensions or size, vector_schema), text=text)
+    table = new_table(config, dimensions or size, vector_schema)
     found = [
         ddl.create_schema(config.schema),
         *([ddl.create_schema(vector_schema)] if vector_schema not in ("public", config.schema) else []),
@@ -241,7 +246,7 @@ def collection_sql(
         *_ranking(table, config),
         *new_columns(table, config.promoted, text, dialect, quantizes=True),
     ]
-    made = new_lookups(table) if config.row_level_security else {}
+    made = new_lookups(replace(table, text=text, fields=config.promoted)) if config.row_level_security else {}
     if config.row_level_security:
         found += table_policies(table)
     for statements in made.values():

@@ -20,7 +20,7 @@ from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.dml import ADOPTABLE_ID_TYPES
-from pgrecall.sql.lookups import NOTE, WORDS_NOTE
+from pgrecall.sql.lookups import NOTE, NUMBERS_NOTE, WORDS_NOTE
 from pgrecall.sql.security import DOMAINS, OWNER_POLICY, POLICY
 from pgrecall.table import FieldIndex, MetadataColumn, SparseColumn, Table, VectorIndex
 
@@ -117,6 +117,7 @@ class Description:
             sparse=sparse,
             lookup=self._lookup(NOTE, columns.domain_id, columns.metadata),
             word_lookup=None if text is None else self._lookup(WORDS_NOTE, columns.domain_id, text.column),
+            number_lookups=tuple(self._number_lookups(fields, columns.domain_id)),
             **security,
         )
 
@@ -156,6 +157,12 @@ class Description:
             (one["name"] for one in there if one["note"] == note and set(one["columns"]) == set(columns)),
             None,
         )
+
+    def _number_lookups(self, fields: tuple[PromotedField, ...], domain: str | None) -> Iterator[tuple[str, str]]:
+        for field in fields:
+            name = self._lookup(NUMBERS_NOTE, domain, field.column)
+            if name is not None:
+                yield field.column, name
 
     def _type_of(self, column: str | None, absent: str) -> str:
         return absent if column is None else self._columns[column]["sql"]

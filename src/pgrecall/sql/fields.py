@@ -80,6 +80,12 @@ def answers(field: PromotedField, node: Filter) -> bool:
             return False
 
 
+def number_of(field: PromotedField, json: bytes) -> Decimal | None:
+    """Return a JSON value as the number with which the column of *field* is compared; `None` where it is not so."""
+    value = _value(field, json) if field.type is FieldType.NUMBER else None
+    return value if isinstance(value, Decimal) else None
+
+
 def is_covered(table: Table, filter: Filter) -> bool:
     """Whether scalar columns of promoted fields answer all of *filter*."""
     return all(

@@ -37,7 +37,9 @@ NOTE: Final = "pgrecall's lookup: where rows of the named domains are whose meta
 """The comment by which a lookup is known."""
 WORDS_NOTE: Final = "pgrecall's lookup by words: where rows of the named domains are whose lexemes match what is wanted"
 """The comment by which a lookup by words is known."""
-NOTES: Final = (NOTE, WORDS_NOTE)
+NUMBERS_NOTE: Final = "pgrecall's lookup by a number: where rows of the named domains are that have one which is wanted"
+"""The comment by which a lookup by the numbers of a field is known."""
+NOTES: Final = (NOTE, WORDS_NOTE, NUMBERS_NOTE)
 
 _WANTED: Final = "NULLIF(current_setting('pgrecall.wanted', true), '')::jsonb[]"
 _WANTED_WORDS: Final = "NULLIF(current_setting('pgrecall.wanted_words', true), '')::tsquery[]"
@@ -54,17 +56,17 @@ def create(table: Table, name: str, owner: str | None = None) -> list[Statement]
         owner: The table's owner, who is to give others the right to use it; `None` where that is the same role.
     """
     view = Identifier(table.schema, name)
-    made = SQL(
+    defined = SQL(
         "CREATE VIEW {view} WITH (security_barrier) AS SELECT ctid AS place FROM {table} "
         "WHERE {domain} AND {metadata} @> ANY ((SELECT {wanted})::jsonb[])"
     ).format(
         view=view,
         table=Identifier(table.schema, table.name),
-        domain=_is_named(table),
+        domain=is_named(table),
         metadata=Identifier(str(table.columns.metadata)),
         wanted=SQL(_WANTED),
     )
-    return _made(view, made, NOTE, owner)
+    return made(view, defined, NOTE, owner)
 
 
 def create_for_words(table: Table, text: TextColumn, name: str, owner: str | None = None) -> list[Statement]:
@@ -73,7 +75,7 @@ def create_for_words(table: Table, text: TextColumn, name: str, owner: str | Non
     Each of its rows is a place, and the number of the query, from 1, that the lexemes match.
     """
     view = Identifier(table.schema, name)
-    made = SQL(
+    defined = SQL(
         "CREATE VIEW {view} WITH (security_barrier) AS SELECT wanted.number, found.ctid AS place "
         "FROM unnest((SELECT {wanted})) WITH ORDINALITY AS wanted(words, number), {table} AS found "
         "WHERE {domain} AND {column} @@ wanted.words"
@@ -81,13 +83,13 @@ def create_for_words(table: Table, text: TextColumn, name: str, owner: str | Non
         view=view,
         wanted=SQL(_WANTED_WORDS),
         table=Identifier(table.schema, table.name),
-        domain=_is_named(table, "found"),
+        domain=is_named(table, "found"),
         column=Identifier("found", text.column),
     )
-    return _made(view, made, WORDS_NOTE, owner)
+    return made(view, defined, WORDS_NOTE, owner)
 
 
-def _is_named(table: Table, *alias: str) -> Composable:
+def is_named(table: Table, *alias: str) -> Composable:
     """Return the condition that a row is of a domain which the transaction has named."""
     return SQL("{domain} = ANY ((SELECT {domains})::{kind})").format(
         domain=Identifier(*alias, str(table.columns.domain_id)),
@@ -96,9 +98,17 @@ def _is_named(table: Table, *alias: str) -> Composable:
     )
 
 
-def _made(view: Identifier, made: Composable, note: str, owner: str | None) -> list[Statement]:
+def made(view: Identifier, defined: Composable, note: str, owner: str | None) -> list[Statement]:
+    """Return the statements that make a lookup.
+
+    Args:
+        view: Its name.
+        defined: What makes the view.
+        note: The comment by which it is known.
+        owner: See `create`.
+    """
     found: list[Composable] = [
-        made,
+        defined,
         SQL("COMMENT ON VIEW {view} IS {note}").format(view=view, note=Literal(note)),
     ]
     if owner is not None:
@@ -121,17 +131,33 @@ def wanted(table: Table, filter: Filter | None) -> list[bytes] | None:
     """Return JSON objects of which every row that passes *filter* contains one; `None` where no lookup helps."""
     if filter is None or not table.secured or table.lookup is None:
         return None
-    clauses = filter.clauses if isinstance(filter, And) else (filter,)
-    if any(_has_an_index(table, clause) for clause in clauses):
+    if is_served(table, filter):
         return None
     found = _members(table, filter)
     return None if found is None else [b"{" + members + b"}" for members in found]
 
 
+def is_served(table: Table, filter: Filter) -> bool:
+    """Whether an index finds the rows that pass *filter* under the policies, without a lookup."""
+    return any(_has_an_index(table, clause) for clause in conjuncts(filter))
+
+
+def conjuncts(filter: Filter) -> list[Filter]:
+    """Return the conditions that a row meets, each of them, which passes *filter*."""
+    if isinstance(filter, And):
+        return [part for clause in filter.clauses for part in conjuncts(clause)]
+    return [filter]
+
+
 def places(table: Table) -> Composable:
     """Return the condition that a row is at a place which the lookup has found."""
-    view = Identifier(table.schema, str(table.lookup))
-    return SQL("ctid = ANY (ARRAY(SELECT place FROM {view}))").format(view=view)
+    return at_places(Identifier(table.schema, str(table.lookup)))
+
+
+def at_places(view: Identifier, limit: int | None = None) -> Composable:
+    """Return the condition that a row is at a place which the lookup *view* has found, or at one of *limit* such."""
+    most = SQL("") if limit is None else SQL(" LIMIT {limit}").format(limit=Integer(limit))
+    return SQL("ctid = ANY (ARRAY(SELECT place FROM {view}{most}))").format(view=view, most=most)
 
 
 def as_setting(objects: Param) -> Composable:
@@ -140,9 +166,8 @@ def as_setting(objects: Param) -> Composable:
 
 
 def word_places(table: Table, limit: int | None) -> Composable:
-    """Return the condition that a row is at a place which the lookup by words has found, or at one of *limit* such."""
-    most = SQL("") if limit is None else SQL(" LIMIT {limit}").format(limit=Integer(limit))
-    return SQL("ctid = ANY (ARRAY(SELECT place FROM {view}{most}))").format(view=word_view(table), most=most)
+    """Return the condition that a row is at a place which the lookup by words has found; see `at_places`."""
+    return at_places(word_view(table), limit)
 
 
 def word_view(table: Table) -> Identifier:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pgrecall.sql import lookups
+from pgrecall.sql import lookups, number_lookups
 from pgrecall.sql.security import scoped
 
 if TYPE_CHECKING:
@@ -49,11 +49,8 @@ class Selection:
         """Return *query*, which reads these rows, as it is sent: under row-level security it says whose they are."""
         if not self.table.secured:
             return query.compile()
-        if self.words:
-            return scoped(query, self.scope, lookups.words_as_setting(self.words))
-        wanted = self._wanted()
-        more = None if wanted is None else lookups.as_setting(self.dialect.jsons(wanted))
-        return scoped(query, self.scope, more)
+        found = self._lookup(None)
+        return scoped(query, self.scope, None if found is None else found[0])
 
     def places(self, limit: int | None = None) -> list[Composable]:
         """Return the condition that these rows are where a lookup finds them, where there is one that helps.
@@ -63,15 +60,23 @@ class Selection:
         Args:
             limit: How many rows will do, if any that match the words are wanted.
         """
-        if self.words:
-            return [lookups.word_places(self.table, None if self.filter is not None else limit)]
-        return [] if self._wanted() is None else [lookups.places(self.table)]
+        found = self._lookup(limit)
+        return [] if found is None else [found[1]]
 
     @property
     def is_looked_up(self) -> bool:
-        """Whether a lookup finds these rows by their metadata."""
-        return self._wanted() is not None
+        """Whether a lookup finds these rows, by their words or their metadata."""
+        return self._lookup(None) is not None
 
-    def _wanted(self) -> list[bytes] | None:
-        # A lookup shows rows of domains that are named.
-        return None if self.scope.is_everything else lookups.wanted(self.table, self.filter)
+    def _lookup(self, limit: int | None) -> tuple[Composable, Composable] | None:
+        """Return what has the best lookup find these rows, and the condition that they are there."""
+        if self.words:
+            places = lookups.word_places(self.table, None if self.filter is not None else limit)
+            return lookups.words_as_setting(self.words), places
+        if self.scope.is_everything:
+            return None  # a lookup shows rows of domains that are named
+        if (numbers := number_lookups.wanted(self.table, self.filter)) is not None:
+            return number_lookups.as_setting(numbers), number_lookups.places(self.table, numbers)
+        if (wanted := lookups.wanted(self.table, self.filter)) is not None:
+            return lookups.as_setting(self.dialect.jsons(wanted)), lookups.places(self.table)
+        return None

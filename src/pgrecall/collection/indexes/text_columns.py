@@ -11,7 +11,7 @@ from pgrecall.collection.definition import trigger_function
 from pgrecall.collection.indexes.building import FOREVER, Builder, alone, require_direct
 from pgrecall.collection.indexes.deriving import alter_quickly, fill
 from pgrecall.collection.indexes.indexing import current
-from pgrecall.collection.tenancy.securing import look_up
+from pgrecall.collection.tenancy.securing import look_up_new
 from pgrecall.config import ORIGINAL_MODEL
 from pgrecall.errors import ConfigError, ExtensionMissing, SchemaError
 from pgrecall.postgres import catalog
@@ -76,12 +76,8 @@ async def add_text_search(handle: Handle, words: TextSearch, *, progress: Progre
                 await build(statement, f"the index on the words of {table.qualified_name}")
                 await session.execute(upkeep.vacuum(table), timeout=FOREVER)
                 await session.execute(ddl.analyze(table), timeout=FOREVER)
-            table = await current(handle, session)
-            if table.policed:
-                async with session.transaction():
-                    await session.execute(ddl.setup_lock())
-                    await look_up(session, await current(handle, session), table.owner)
-            found = table.text
+            await look_up_new(session, handle.config)
+            found = (await current(handle, session)).text
             if found is None:
                 msg = f"the column {words.column!r} of {table.qualified_name} vanished while it was being filled"
                 raise SchemaError(msg)

@@ -21,6 +21,7 @@ from pgrecall.sql.compose import Identifier
 
 if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
+    from pgrecall.config import CollectionConfig
     from pgrecall.postgres import Session
     from pgrecall.table import Table
 
@@ -62,6 +63,19 @@ async def look_up(session: Session, table: Table, owner: str | None = None) -> b
         for statement in statements:
             await session.execute(statement)
     return True
+
+
+async def look_up_new(session: Session, config: CollectionConfig) -> None:
+    """Make the lookups for what was added to a table, where it is under the policies; see `look_up`."""
+    table = await catalog.read_table(session, config)
+    if table is None or not table.policed:
+        return
+    async with session.transaction():
+        await session.execute(ddl.setup_lock())
+        # Somebody else may have made them while we waited for the lock.
+        table = await catalog.read_table(session, config)
+        if table is not None:
+            await look_up(session, table, table.owner)
 
 
 async def secure(handle: Handle) -> None:
