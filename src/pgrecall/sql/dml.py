@@ -164,6 +164,7 @@ def delete_returning(table: Table, parts: list[Composable]) -> Statement:
 
 def count(selection: Selection) -> Statement:
     """Return the statement that counts rows."""
+    selection = replace(selection, counted=True)
     parts = [*conditions(selection), *selection.places()]
     query = SQL("SELECT count(*) FROM {table} {where}")
     return selection.compile(query.format(table=_name(selection.table), where=where(parts)))
@@ -171,6 +172,7 @@ def count(selection: Selection) -> Statement:
 
 def count_up_to(selection: Selection, limit: int) -> Statement:
     """Return the statement that counts rows but stops at *limit*."""
+    selection = replace(selection, counted=True)
     parts = [*conditions(selection), *selection.places()]
     query = SQL("SELECT count(*) FROM (SELECT 1 FROM {table} {where} LIMIT {limit}) AS passing")
     return selection.compile(query.format(table=_name(selection.table), where=where(parts), limit=Integer(limit)))

@@ -7,10 +7,11 @@ pass, and a word that ten rows have, would have all rows of the domain compared.
 A lookup is a view that belongs to a role which the policies do not bind, and that does what they do by itself: it
 shows where rows are (their ctid, nothing of what they hold), only of the domains that the transaction has named, and
 of these only those whose metadata contains one of the objects in the parameter ``pgrecall.wanted``, or, in the lookup
-by words, whose lexemes match one of the queries in ``pgrecall.wanted_words``. All these conditions
-are the view's own, and all are PostgreSQL's own operators, which say nothing and fail of nothing, so the index may
-serve. What a caller asks of the view is asked of what it has let pass (``security_barrier``). A statement then reads
-just these places of the table, under the policies as ever, with all conditions of its filter and all words.
+by words, whose lexemes match one of the queries in ``pgrecall.wanted_words``. (Those by numbers: `number_lookups`.)
+All these conditions are the view's own, and all are PostgreSQL's own operators, which say nothing and fail of nothing,
+so the index may serve. What a caller asks of the view is asked of what it has let pass (``security_barrier``). A
+statement then reads just these places of the table, under the policies as ever, with all conditions of its filter and
+all words.
 
 A view that belongs to a role which the policies bind is no lookup: it would be bound too, and gain nothing.
 """

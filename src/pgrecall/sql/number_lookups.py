@@ -72,18 +72,24 @@ def serves(table: Table, field: PromotedField) -> bool:
     return field.type is FieldType.NUMBER and table.columns.domain_id is not None and not table.partitioned
 
 
-def wanted(table: Table, filter: Filter | None) -> Range | None:
+def wanted(table: Table, filter: Filter | None, *, counted: bool = False) -> Range | None:
     """Return a range of one field, with a lookup, in which every row is that passes *filter*.
 
     It is `None` where another way is as good: where no lookup is needed, and where the metadata must hold something
     else too, or several numbers, by all of which it is found at once.
+
+    Args:
+        table: The table.
+        filter: The filter.
+        counted: Whether the rows are only counted. Then the index tells most of it without the rows, and a range, in
+            which nearly all of them may be, is not worth looking each one up.
     """
     if filter is None or not table.secured or not table.number_lookups or lookups.is_served(table, filter):
         return None
     found: dict[str, Range] = {}
     rest: list[Filter] = []
     for clause in lookups.conjuncts(filter):
-        numbers = _range(table, clause)
+        numbers = None if counted and isinstance(clause, Compare) else _range(table, clause)
         if numbers is None:
             rest.append(clause)
         else:

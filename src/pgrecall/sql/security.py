@@ -19,7 +19,7 @@ and is estimated without statistics: as a bare comparison PostgreSQL would plan 
 expect no rows, and leave the vector index for the primary key's. The array is read once, in subqueries. What the
 policy does change: conditions whose operators are not leakproof, such as ``@>`` on the metadata or ``=`` on a
 numeric field, can enter no index, since they might tell of rows that may not be seen. The domain's and those on
-texts can. What is to be equal to something in the metadata is found by a lookup instead (see `lookups`).
+texts can. What the metadata holds, a field's numbers, and words are found by lookups instead (see `lookups`).
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ class Selection:
         scope: Whose rows.
         dialect: The server's names for pgvector's things, and the form of values.
         filter: Which of those rows; `None` for all.
+        counted: Whether these rows are only counted.
         words: Texts of tsqueries by which a lookup finds these rows, of which each matches one; see `by_words`.
     """
 
@@ -34,6 +35,7 @@ class Selection:
     scope: Scope
     dialect: Dialect
     filter: Filter | None = None
+    counted: bool = False
     words: tuple[str, ...] = ()
 
     def by_words(self, queries: Sequence[str]) -> Selection:
@@ -75,7 +77,8 @@ class Selection:
             return lookups.words_as_setting(self.words), places
         if self.scope.is_everything:
             return None  # a lookup shows rows of domains that are named
-        if (numbers := number_lookups.wanted(self.table, self.filter)) is not None:
+        numbers = number_lookups.wanted(self.table, self.filter, counted=self.counted)
+        if numbers is not None:
             return number_lookups.as_setting(numbers), number_lookups.places(self.table, numbers)
         if (wanted := lookups.wanted(self.table, self.filter)) is not None:
             return lookups.as_setting(self.dialect.jsons(wanted)), lookups.places(self.table)

@@ -143,8 +143,9 @@ class Tenancy(Bound):
         themselves. Other programs that use the table see nothing until they do so too. It binds the owner,
         who can still work on all domains with `AsyncCollection.all_domains`; it does not bind superusers.
 
-        A role that it does not bind also makes the lookups that are missing, by which the indexes on the metadata and
-        the words go on serving; the roles that work on the table are given the right to them by `grant`, called again.
+        A role that it does not bind also makes the lookups that are missing, by which the indexes on metadata,
+        numbers and words go on serving; the roles that work on the table are given the right to them by `grant`,
+        called again.
 
         Raises:
             CollectionNotFound: There is no table yet; ``CollectionConfig.row_level_security`` makes it so.
