@@ -73,6 +73,17 @@ async def prying(url):
         await connection.close()
 
 
+async def check_closed(connection, name, nothing, wanted):
+    """Check that a lookup shows nothing after statements that name no domain, whatever is wanted; let it be pried."""
+    for statement in nothing:
+        await connection.execute(statement)
+        for one in wanted:
+            await connection.execute(one)
+            assert await connection.fetch(f"SELECT * FROM {name}") == [], (statement, one)
+    # What a session has made for itself is gone after DISCARD ALL.
+    await connection.execute(PEEK)
+
+
 async def check_fixed(connection, name):
     """Check that a lookup is nobody's to change who may use it."""
     for statement in (

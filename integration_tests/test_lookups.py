@@ -8,7 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integration_tests.oracle import Corpus
-from integration_tests.tenants import LOOKUPS, PEEK, check_fixed, config, looked_up, own, prying, record, role_of
+from integration_tests.tenants import (
+    LOOKUPS,
+    check_closed,
+    check_fixed,
+    config,
+    looked_up,
+    own,
+    prying,
+    record,
+    role_of,
+)
 from integration_tests.test_filter_language import FILTERS, LEAVES, METADATA, NUMBERS, TEXTS, dumps
 from integration_tests.test_row_level_security import NOTHING
 from pgrecall import AsyncClient, Client, HashPartitions, Record, SearchOptions
@@ -99,13 +109,7 @@ async def test_a_lookup_shows_a_session_the_places_of_its_domains_and_no_others(
     places = {row[0]: row[1] for row in database.rows("SELECT domain_id || id, ctid FROM docs")}
     for url in (runtime, boss):
         async with prying(url) as (connection, heard):
-            for statement in NOTHING:
-                await connection.execute(statement)
-                for wanted in ("SET pgrecall.wanted = ''", "RESET pgrecall.wanted", ALL):
-                    await connection.execute(wanted)
-                    assert await connection.fetch(f"SELECT * FROM {name}") == [], (statement, wanted)
-            # What a session makes for itself goes with DISCARD ALL.
-            await connection.execute(PEEK)
+            await check_closed(connection, name, NOTHING, ("SET pgrecall.wanted = ''", "RESET pgrecall.wanted", ALL))
             await connection.execute(f"{ALL}; SET pgrecall.domains = '{{red}}'")
             found = await connection.fetch(f"SELECT place FROM {name} WHERE pg_temp.peek(place)")
             assert {row[0] for row in found} == {places["reda"], places["redb"]}
@@ -198,12 +202,8 @@ async def test_a_lookup_by_numbers_shows_the_places_of_the_named_domains(databas
     places = {row[0]: row[1] for row in database.rows("SELECT domain_id, ctid FROM docs")}
     for url in (runtime, boss):
         async with prying(url) as (connection, heard):
-            for statement in NOTHING:
-                await connection.execute(statement)
-                for wanted in ("''", "'{-Infinity,Infinity}'"):
-                    await connection.execute(f"SET pgrecall.wanted_numbers = {wanted}")
-                    assert await connection.fetch(f"SELECT * FROM {name}") == [], (statement, wanted)
-            await connection.execute(PEEK)
+            wanted = [f"SET pgrecall.wanted_numbers = '{each}'" for each in ("", "{-Infinity,Infinity}")]
+            await check_closed(connection, name, NOTHING, wanted)
             await connection.execute("SET pgrecall.domains = '{red}'; SET pgrecall.wanted_numbers = '{0,9}'")
             found = await connection.fetch(f"SELECT place FROM {name} WHERE pg_temp.peek(place)")
             assert [row[0] for row in found] == [places["red"]]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from integration_tests.tenants import LOOKUPS, PEEK, check_fixed, config, looked_up, own, prying, role_of
+from integration_tests.tenants import LOOKUPS, check_closed, check_fixed, config, looked_up, own, prying, role_of
 from integration_tests.test_row_level_security import NOTHING
 from pgrecall import AsyncClient, Record
 
@@ -136,12 +136,8 @@ async def test_a_lookup_by_words_shows_a_session_the_places_of_its_domains_and_n
     places = {row[0]: row[1] for row in database.rows("SELECT domain_id || id, ctid FROM docs")}
     for url in (runtime, boss):
         async with prying(url) as (connection, heard):
-            for statement in NOTHING:
-                await connection.execute(statement)
-                for wanted in ("SET pgrecall.wanted_words = ''", "RESET pgrecall.wanted_words", ALL):
-                    await connection.execute(wanted)
-                    assert await connection.fetch(f"SELECT * FROM {name}") == [], (statement, wanted)
-            await connection.execute(PEEK)
+            wanted = ("SET pgrecall.wanted_words = ''", "RESET pgrecall.wanted_words", ALL)
+            await check_closed(connection, name, NOTHING, wanted)
             await connection.execute(f"{ALL}; SET pgrecall.domains = '{{red}}'")
             # The second query is for a word of the other domain's texts.
             found = await connection.fetch(f"SELECT number, place FROM {name} WHERE pg_temp.peek(place)")

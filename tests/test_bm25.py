@@ -7,8 +7,8 @@ import pytest
 from pgrecall import KeywordOptions, TextSearch
 from pgrecall.bm25 import SERIES, Corpus, inverse_document_frequency
 from pgrecall.errors import ConfigError
-from pgrecall.keyword_plan import Lexeme
-from pgrecall.planner.lexemes import choose_candidates, every_row
+from pgrecall.keyword_plan import Candidates, Lexeme
+from pgrecall.planner.lexemes import choose_candidates, every_row, expected_share, finds_faster
 from pgrecall.text_search import configuration
 
 
@@ -135,3 +135,17 @@ def test_a_key_for_languages_is_text(options):
 def test_options_that_mean_nothing_are_refused(options):
     with pytest.raises(ConfigError):
         KeywordOptions(**options)
+
+
+def test_the_index_of_all_rows_is_worth_it_where_few_rows_match_or_most_rows_are_ones_own():
+    assert finds_faster(1.0)
+    assert finds_faster(0.01, matching=0.001)
+    assert not finds_faster(0.01, matching=0.5)
+    assert not finds_faster(0.001)
+
+
+def test_candidates_are_expected_by_their_lexemes():
+    rare, common = lexemes(10, 20), lexemes(500, 700)
+    assert expected_share(Candidates(tuple(rare), tuple(common), 100, ""), 1_000) == 0.53
+    assert expected_share(Candidates(tuple(common), (), 100, ""), 1_000) == 1.0
+    assert 0 < expected_share(Candidates((), (), 100, ""), 1_000) < 1

@@ -48,7 +48,8 @@ class Corpus:
         own: Mean score of an embedding with itself, the best that there is.
         known: Whether there are statistics of lexemes at all.
         part: Of the table's rows those whose texts these are, from 0 to 1.
-        counted: Lexeme to the rows that have it, of those that were counted since nothing was known of them.
+        counted: Lexeme to the rows that have it, of those that were counted since nothing was known of them; only where
+            the corpus is of one scope.
     """
 
     rows: int

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 from asyncpg import exceptions as pg
 
 from pgrecall.collection.definition import new_partitions, new_table, table_policies
+from pgrecall.collection.indexes.looking_up import look_up
 from pgrecall.collection.indexes.promoting import promote_new
 from pgrecall.collection.indexes.sparse_columns import check_sparse
-from pgrecall.collection.tenancy.securing import look_up, secure_side_tables
+from pgrecall.collection.tenancy.securing import secure_side_tables
 from pgrecall.columns import Columns
 from pgrecall.config import ORIGINAL_MODEL
 from pgrecall.distance import Distance, VectorType

@@ -86,11 +86,13 @@ def finds_faster(part: float, matching: float = _COMMON) -> bool:
         part: Of the table's rows about how many the domains have, from 0 to 1.
         matching: Of the rows about how many match, likewise.
     """
-    return min(matching, 1.0) <= _COMPARED * part
+    return matching <= _COMPARED * part
 
 
-def expected_rows(candidates: Candidates, own: float) -> float:
-    """Return about how many of *own* rows are among *candidates*, if the filter lets all pass."""
+def expected_share(candidates: Candidates, rows: float) -> float:
+    """Return about which part of *rows* is among *candidates*, if the filter lets all pass."""
+    if not candidates.rare and not candidates.common:
+        return _COMMON  # rows that have a phrase
     either = sum(lexeme.rows for lexeme in candidates.rare)
     together = min((lexeme.rows for lexeme in candidates.common), default=0.0)
-    return min(own, either + together)
+    return min((either + together) / rows, 1.0)

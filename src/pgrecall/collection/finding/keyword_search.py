@@ -17,7 +17,7 @@ from pgrecall.filters import parse
 from pgrecall.hybrid import KeywordOptions
 from pgrecall.keyword_plan import Candidates, KeywordPlan, Lexeme
 from pgrecall.planner import exact_limit
-from pgrecall.planner.lexemes import MAX_LEXEMES, choose_candidates, every_row, expected_rows, finds_faster
+from pgrecall.planner.lexemes import MAX_LEXEMES, choose_candidates, every_row, expected_share, finds_faster
 from pgrecall.query_words import Reading, Words, parse_words
 from pgrecall.records import Scores
 from pgrecall.sql import dml, text_search
@@ -273,9 +273,9 @@ def _best(ready: Prepared, candidates: Candidates, returned: text_search.Returne
     """Return the statement that finds the best of *candidates*, by a lookup where the policies make one worth it."""
     selection, corpus = ready.selection, ready.corpus
     query = text_search.matching_query(ready.ranking, candidates)
-    matching = expected_rows(candidates, corpus.rows)
-    fewer = selection.is_looked_up and ready.share * corpus.rows < matching
-    if query and not fewer and finds_faster(corpus.part, matching / corpus.rows):
+    matching = expected_share(candidates, corpus.rows)
+    fewer = selection.is_looked_up and ready.share < matching
+    if query and not fewer and finds_faster(corpus.part, matching):
         selection = selection.by_words([query])
     return text_search.best(selection, ready.ranking, candidates, returned)
 

@@ -15,7 +15,7 @@ from pgrecall.query_words import Reading
 from pgrecall.sql import lexemes as lexeme_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pgrecall.bm25 import Corpus
     from pgrecall.collection.handle import Handle
@@ -53,8 +53,7 @@ async def lexemes_of(
     if corpus.known:
         rows = [corpus.rows_with(lexeme) for lexeme in reading.lexemes]
     else:
-        await _count(session, replace(selection, filter=None), text, reading.lexemes, corpus)
-        rows = [corpus.counted[lexeme] for lexeme in reading.lexemes]
+        rows = await _count(session, replace(selection, filter=None), text, reading.lexemes, corpus)
     found = [
         Lexeme(lexeme, there, inverse_document_frequency(there, max(corpus.rows, there)))
         for lexeme, there in zip(reading.lexemes, rows, strict=True)
@@ -67,19 +66,26 @@ async def lexemes_of(
 
 async def _count(
     session: Session, selection: Selection, text: TextColumn, lexemes: Sequence[str], corpus: Corpus
-) -> None:
-    """Have those of *lexemes* counted that were not counted since the corpus was looked at."""
+) -> list[float]:
+    """Return how many rows have each of *lexemes*, counted now, or since the corpus was looked at."""
+    known = {lexeme: corpus.counted[lexeme] for lexeme in lexemes if lexeme in corpus.counted}
+    missing = [lexeme for lexeme in lexemes if lexeme not in known]
+    if missing:
+        if finds_faster(corpus.part):
+            selection = selection.by_words([lexeme_sql.as_query(lexeme) for lexeme in missing])
+        statement = lexeme_sql.count_lexemes(selection, text, missing, _MOST_COUNTED)
+        new = {lexeme: float(row[0]) for lexeme, row in zip(missing, await session.fetch(statement), strict=True)}
+        known |= new
+        if selection.table.secured:
+            # Elsewhere one corpus is known to all scopes, and rows are counted in this one.
+            _keep(corpus, new)
+    return [known[lexeme] for lexeme in lexemes]
+
+
+def _keep(corpus: Corpus, counted: Mapping[str, float]) -> None:
     if len(corpus.counted) >= _MAX_KNOWN:
         corpus.counted.clear()
-    missing = [lexeme for lexeme in lexemes if lexeme not in corpus.counted]
-    if not missing:
-        return
-    if finds_faster(corpus.part):
-        selection = selection.by_words([lexeme_sql.as_query(lexeme) for lexeme in missing])
-    statement = lexeme_sql.count_lexemes(selection, text, missing, _MOST_COUNTED)
-    corpus.counted.update(
-        (lexeme, float(row[0])) for lexeme, row in zip(missing, await session.fetch(statement), strict=True)
-    )
+    corpus.counted.update(counted)
 
 
 async def with_similar(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pgrecall.collection.definition import field_notes, has_code, new_columns, trigger_function
-from pgrecall.collection.field_indexes import trigram_schema
 from pgrecall.collection.indexes.building import Builder, alone, require_direct
 from pgrecall.collection.indexes.deriving import alter_quickly, fill
 from pgrecall.collection.indexes.field_indexes import trigram_schema
 from pgrecall.collection.indexes.indexing import current, index_fields
+from pgrecall.collection.indexes.looking_up import look_up_new
 from pgrecall.collection.indexes.text_columns import new_text_column, require_ranking_extension
-from pgrecall.collection.tenancy.securing import look_up_new
 from pgrecall.config import CODE_COLUMN, ORIGINAL_MODEL
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.postgres import catalog

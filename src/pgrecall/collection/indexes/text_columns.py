@@ -11,7 +11,7 @@ from pgrecall.collection.definition import trigger_function
 from pgrecall.collection.indexes.building import FOREVER, Builder, alone, require_direct
 from pgrecall.collection.indexes.deriving import alter_quickly, fill
 from pgrecall.collection.indexes.indexing import current
-from pgrecall.collection.tenancy.securing import look_up_new
+from pgrecall.collection.indexes.looking_up import look_up_new
 from pgrecall.config import ORIGINAL_MODEL
 from pgrecall.errors import ConfigError, ExtensionMissing, SchemaError
 from pgrecall.postgres import catalog

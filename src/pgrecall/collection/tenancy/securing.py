@@ -9,11 +9,11 @@ from pgrecall.collection.definition import (
     SHARED_TABLES,
     SIDE_TABLES,
     Rights,
-    new_lookups,
     rights,
     side_policies,
     table_policies,
 )
+from pgrecall.collection.indexes.looking_up import look_up
 from pgrecall.errors import CollectionNotFound, PermissionDenied, SchemaError
 from pgrecall.postgres import catalog, partitions
 from pgrecall.sql import ddl, security, side_tables
@@ -21,7 +21,6 @@ from pgrecall.sql.compose import Identifier
 
 if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
-    from pgrecall.config import CollectionConfig
     from pgrecall.postgres import Session
     from pgrecall.table import Table
 
@@ -43,39 +42,6 @@ async def secure_side_tables(session: Session, schema: str, *, policed: bool = T
             owner = facts[0][4] if facts else None
             for statement in side_policies(side, schema, owner):
                 await session.execute(statement)
-
-
-async def look_up(session: Session, table: Table, owner: str | None = None) -> bool:
-    """Make the lookups that a table under the policies lacks, where this role can; see `new_lookups`.
-
-    Args:
-        session: Runs statements, within a transaction.
-        table: The table.
-        owner: Who owns it; `None` where that is this role.
-
-    Returns:
-        Whether any was made.
-    """
-    made = new_lookups(table, owner)
-    if not made or await catalog.is_bound(session):
-        return False
-    for statements in made.values():
-        for statement in statements:
-            await session.execute(statement)
-    return True
-
-
-async def look_up_new(session: Session, config: CollectionConfig) -> None:
-    """Make the lookups for what was added to a table, where it is under the policies; see `look_up`."""
-    table = await catalog.read_table(session, config)
-    if table is None or not table.policed:
-        return
-    async with session.transaction():
-        await session.execute(ddl.setup_lock())
-        # Somebody else may have made them while we waited for the lock.
-        table = await catalog.read_table(session, config)
-        if table is not None:
-            await look_up(session, table, table.owner)
 
 
 async def secure(handle: Handle) -> None:
