@@ -14,13 +14,13 @@ from pgrecall.filters import Key
 from pgrecall.layout import MAX_PARTITIONS, HashPartitions, Layout, ListPartitions
 from pgrecall.postgres import model_notes
 from pgrecall.postgres.lexemes import text_column
+from pgrecall.postgres.lookup_views import lookups
 from pgrecall.postgres.printed import QUANTIZED, condition_of, unquoted
 from pgrecall.postgres.vector_indexes import served, sparse_column, vector_index
 from pgrecall.promoted import FieldType, PromotedField
 from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.dml import ADOPTABLE_ID_TYPES
-from pgrecall.sql.lookups import NOTE, NUMBERS_NOTE, WORDS_NOTE
 from pgrecall.sql.security import DOMAINS, OWNER_POLICY, POLICY
 from pgrecall.table import FieldIndex, MetadataColumn, SparseColumn, Table, VectorIndex
 
@@ -77,7 +77,6 @@ class Description:
         fields = self._fields()
         code = self._code(columns.embedding)
         key = self._key(columns)
-        text = text_column(self._config, self._facts, columns.content)
         written = {*columns.mapping().values(), *columns.metadata_columns}
         return Table(
             schema=self._config.schema,
@@ -113,11 +112,9 @@ class Description:
             metadata_nullable=columns.metadata is not None and self._columns[columns.metadata]["nullable"],
             metadata_columns=metadata_columns,
             sized=self._columns[columns.embedding]["modifier"] > 0,
-            text=text,
+            text=(text := text_column(self._config, self._facts, columns.content)),
             sparse=sparse,
-            lookup=self._lookup(NOTE, columns.domain_id, columns.metadata),
-            word_lookup=None if text is None else self._lookup(WORDS_NOTE, columns.domain_id, text.column),
-            number_lookups=tuple(self._number_lookups(fields, columns.domain_id)),
+            **lookups(self._facts["lookups"], columns, text, fields),
             **security,
         )
 
@@ -149,20 +146,6 @@ class Description:
         elif self._config.row_level_security and others:
             self._faults.append(f"beside the policies of row_level_security there are {others}, which let more pass")
         return {"policed": policed} | {name: self._facts[name] for name in ("secured", "owner", "owned")}
-
-    def _lookup(self, note: str, *columns: str | None) -> str | None:
-        """Return the name of the lookup that looks at just these columns."""
-        there: list[dict[str, Any]] = self._facts["lookups"] or []
-        return next(
-            (one["name"] for one in there if one["note"] == note and set(one["columns"]) == set(columns)),
-            None,
-        )
-
-    def _number_lookups(self, fields: tuple[PromotedField, ...], domain: str | None) -> Iterator[tuple[str, str]]:
-        for field in fields:
-            name = self._lookup(NUMBERS_NOTE, domain, field.column)
-            if name is not None:
-                yield field.column, name
 
     def _type_of(self, column: str | None, absent: str) -> str:
         return absent if column is None else self._columns[column]["sql"]
