@@ -3,6 +3,8 @@
 import datetime as dt
 import enum
 import math
+import sys
+import tracemalloc
 import uuid
 from decimal import Decimal
 from types import MappingProxyType
@@ -98,3 +100,13 @@ def test_loads_keeps_big_integers_exact():
 
 def test_loads_takes_text_and_views():
     assert jsonb.loads("[1]") == jsonb.loads(b"[1]") == jsonb.loads(memoryview(b"[1]")) == [1]
+
+
+def test_dumps_holds_no_more_memory_than_its_text():
+    tracemalloc.start()
+    try:
+        texts = [jsonb.dumps({"number": number}) for number in range(1_000)]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 4 * sum(map(sys.getsizeof, texts))

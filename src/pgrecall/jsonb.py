@@ -35,7 +35,8 @@ def dumps(value: Any) -> bytes:
             surrogate, or a value has a type that JSON does not know.
     """
     try:
-        encoded = orjson.dumps(value, _default, _OPTIONS)
+        # A copy, since orjson hands out its buffer, of which a short text holds on to 4 kB.
+        encoded = b"%b" % orjson.dumps(value, _default, _OPTIONS)
     except orjson.JSONEncodeError:
         # Find out what it was; integers above 64 bits are the one case that only orjson refuses.
         _check(value, "", 0)
