@@ -1,9 +1,12 @@
 """What the planner learns from searches that went otherwise than it thought."""
 
+import gc
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from pgrecall import Access, RecordBatch, SearchOptions
+from pgrecall import Access, CollectionConfig, Record, RecordBatch, SearchOptions
 
 # Hardly any of what an index scan looks at: it ends before it has found what passes.
 SHORT = SearchOptions(max_scan_tuples=1, ef_search=10)
@@ -54,3 +57,22 @@ async def test_fewer_rows_than_k_are_no_fault_of_the_way(sides):
     found = await sides.search([1] * 8, 10, filter={"side": "nowhere"}, options=options)
     assert found == []
     assert (await sides.explain([1] * 8, 10, filter={"side": "nowhere"})).matches == 0
+
+
+async def test_long_lists_and_long_texts_are_not_held_when_the_search_is_over(client):
+    docs = client.collection(CollectionConfig(name="docs", text_search="english"))
+    await docs.upsert([Record(id=str(n), embedding=[1, n], content="a word", metadata={"n": n}) for n in range(1_200)])
+    await docs.create_index()
+    await docs.search([1, 0], 3, filter={"n": {"$in": list(range(5_000))}})
+    tracemalloc.start()
+    try:
+        for first in range(1, 4):
+            await docs.search([1, 0], 3, filter={"n": {"$in": list(range(first, first + 5_000))}})
+            await docs.in_domains(f"{first} {n}" for n in range(5_000)).search([1, 0], 3)
+            await docs.search_keyword(" ".join(f"w{first}w{n}" for n in range(3_000)), 3)
+        gc.collect()
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # One list of them takes more than that.
+    assert held < 200_000

@@ -14,6 +14,8 @@ DEFAULT_DOMAIN: Final = "default"
 MAX_DOMAIN_BYTES: Final = 500
 MAX_DOMAINS: Final = 10_000
 """Most domains that one scope names."""
+# Caches hold no scope that names more: made anew for each request, it would be another one each time.
+_MAX_KEPT: Final = 100
 
 
 class Unset(enum.Enum):
@@ -76,6 +78,11 @@ class Scope:
     def is_everything(self) -> bool:
         """Whether this is the scope of all domains."""
         return self.domains is None
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether a cache may hold this scope, and what is made of it."""
+        return self.domains is None or len(self.domains) <= _MAX_KEPT
 
     def covers(self, other: Scope) -> bool:
         """Whether all that is in *other* is in this scope too."""

@@ -40,8 +40,10 @@ class Knowledge:
     Attributes:
         table: Its description, or `None` where it did not exist when it was looked for.
         read_at: When that was.
-        estimates: Scope and filter to the rows that pass, and when that was estimated.
-        held: Scope to the rows of the partitions that its domains are in, and when that was estimated.
+        estimates: Scope and filter to the rows that pass, and when that was estimated. By their hash, so that no long
+            list is held for it: were two the same, a plan would be a worse one, and no answer wrong.
+        held: Scope, by its hash too, to the rows of the partitions that its domains are in, and when that was
+            estimated.
         searches: Plans and statements of searches that came before, by all that they depend on.
         experience: What those searches took.
         corpora: What searches by words know about all texts, and when that was read; under row-level security
@@ -52,10 +54,8 @@ class Knowledge:
 
     table: Table | None = None
     read_at: float = 0.0
-    estimates: dict[tuple[Scope, Filter | None], tuple[int, float]] = field(
-        default_factory=dict["tuple[Scope, Filter | None]", "tuple[int, float]"]
-    )
-    held: dict[Scope, tuple[int, float]] = field(default_factory=dict["Scope", "tuple[int, float]"])
+    estimates: dict[int, tuple[int, float]] = field(default_factory=dict[int, tuple[int, float]])
+    held: dict[int, tuple[int, float]] = field(default_factory=dict[int, tuple[int, float]])
     searches: dict[Hashable, tuple[Plan, Search]] = field(default_factory=dict["Hashable", "tuple[Plan, Search]"])
     experience: Experience = field(default_factory=Experience)
     corpora: dict[Scope | None, tuple[Corpus, float]] = field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pgrecall.errors import FilterError
-from pgrecall.filters.nodes import And, In, InTable, Node, Not, Or
+from pgrecall.filters.nodes import And, Compare, Contains, Equals, In, InTable, Matches, Node, Not, Or, leaves
 
 if TYPE_CHECKING:
     from pgrecall.filters.nodes import Filter
@@ -18,6 +18,11 @@ MAX_OPERANDS: Final = 30_000
 """Parameters of a statement, of which the protocol allows 32,767."""
 
 MAX_VALUES_IN_ALL: Final = 100_000
+MAX_KEPT_BYTES: Final = 8_192
+"""Caches hold no filter that is larger."""
+
+# What a value takes beside its bytes.
+_OBJECT: Final = 64
 # What a mapping of the greatest depth is made of: a negation, an alternative and a conjunction at each level.
 _MAX_NODE_DEPTH: Final = 4 * MAX_DEPTH
 
@@ -50,3 +55,26 @@ def check_size(filter: Filter) -> None:
             most = MAX_OPERANDS if operands > MAX_OPERANDS else MAX_VALUES_IN_ALL
             msg = f"the filter has more than {most} values in all; ask with fewer at a time"
             raise FilterError(msg)
+
+
+def may_be_kept(filter: Filter | None) -> bool:
+    """Whether a cache may hold *filter*, and what is made of it: a list of thousands of values fills memory."""
+    size = 0
+    for leaf in () if filter is None else leaves(filter):
+        size += _OBJECT
+        match leaf:
+            case In(jsons=jsons):
+                # First by their number, since most large filters are one long list.
+                size += _OBJECT * len(jsons)
+                size += sum(map(len, jsons)) if size <= MAX_KEPT_BYTES else 0
+            case InTable(where=where):
+                size += sum(_OBJECT * len(value) if isinstance(value, tuple) else _OBJECT for _, _, value in where)
+            case Equals(json=json) | Compare(json=json) | Contains(json=json):
+                size += len(json)
+            case Matches(pattern=pattern):
+                size += len(pattern)
+            case _:
+                pass
+        if size > MAX_KEPT_BYTES:
+            return False
+    return True

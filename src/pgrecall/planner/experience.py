@@ -32,8 +32,9 @@ class Experience:
 
     _searches: int = 0
     _slowness: float = 1.0
-    _seen: dict[Hashable, dict[Access, tuple[int, float]]] = field(
-        default_factory=dict["Hashable", "dict[Access, tuple[int, float]]"]
+    # By the hashes of what was searched for, in which there can be a filter with a list of thousands of values.
+    _seen: dict[int, dict[Access, tuple[int, float]]] = field(
+        default_factory=dict["int", "dict[Access, tuple[int, float]]"]
     )
 
     def observe(self, key: Hashable, plan: Plan, microseconds: float) -> bool:
@@ -65,10 +66,13 @@ class Experience:
         return True
 
     def _ways(self, key: Hashable) -> dict[Access, tuple[int, float]]:
-        if len(self._seen) >= _MOST_KEPT and key not in self._seen:
+        place = hash(key)
+        if len(self._seen) >= _MOST_KEPT and place not in self._seen:
             self._seen.clear()
-        return self._seen.setdefault(key, {})
+        return self._seen.setdefault(place, {})
 
     def of(self, key: Hashable) -> Mapping[Access, float]:
         """Return what the ways that were tried often enough took, in microseconds on the machine of `costs`."""
-        return {access: mean for access, (count, mean) in self._seen.get(key, {}).items() if count >= _ENOUGH}
+        # A copy, since another thread may note a way that is new at any point.
+        ways = self._seen.get(hash(key), {}).copy()
+        return {access: mean for access, (count, mean) in ways.items() if count >= _ENOUGH}

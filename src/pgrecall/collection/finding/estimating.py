@@ -83,7 +83,7 @@ async def _searched_rows(handle: Handle, session: Session, selection: Selection)
         return await estimate_rows(handle, session, selection)
     known = handle.knowledge.held
     now = time.monotonic()
-    if (cached := known.get(selection.scope)) is not None and now - cached[1] < _SECONDS:
+    if (cached := known.get(hash(selection.scope))) is not None and now - cached[1] < _SECONDS:
         return cached[0]
     oids = [row[0] for row in await session.fetch(dml.partitions_of(selection))]
     held = await rows_held(session, oids) if oids else 0
@@ -92,7 +92,7 @@ async def _searched_rows(handle: Handle, session: Session, selection: Selection)
         return await estimate_rows(handle, session, selection)
     if len(known) >= _MAX_KNOWN:
         known.clear()
-    known[selection.scope] = (held, now)
+    known[hash(selection.scope)] = (held, now)
     return held
 
 
@@ -103,7 +103,7 @@ async def estimate(handle: Handle, session: Session, selection: Selection, limit
     that could be relied on, so there a sample of the table is looked at.
     """
     known = handle.knowledge.estimates
-    key = (selection.scope, selection.filter)
+    key = hash((selection.scope, selection.filter))
     now = time.monotonic()
     if (cached := known.get(key)) is not None and now - cached[1] < _SECONDS:
         return cached[0]
@@ -117,7 +117,7 @@ def learn(handle: Handle, selection: Selection, passing: int) -> None:
     known = handle.knowledge.estimates
     if len(known) >= _MAX_KNOWN:
         known.clear()
-    known[selection.scope, selection.filter] = (passing, time.monotonic())
+    known[hash((selection.scope, selection.filter))] = (passing, time.monotonic())
 
 
 async def _estimate(handle: Handle, session: Session, selection: Selection, limit: int) -> int:

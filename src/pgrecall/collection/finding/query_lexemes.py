@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pgrecall.table import Table, TextColumn
 
 _MAX_KNOWN: Final = 4_096
+# Whole documents are asked for too, which fill memory, and hardly ever twice.
+_MAX_KEPT_CHARACTERS: Final = 2_000
 # Of lexemes that are counted, since nothing is known about them, so many rows at most.
 _MOST_COUNTED: Final = 10_000
 
@@ -40,6 +42,8 @@ async def read_words(handle: Handle, session: Session, words: Words, language: s
         raise await unknown_configuration(session, language) from error
     lexemes, prefixes, required, excluded = row
     reading = Reading(tuple(lexemes or ()), tuple(prefixes or ()), required or "", excluded or "")
+    if sum(map(len, (words.any, *words.prefixes, *words.excluded))) > _MAX_KEPT_CHARACTERS:
+        return reading
     if len(known) >= _MAX_KNOWN:
         known.clear()
     known[language, words] = reading

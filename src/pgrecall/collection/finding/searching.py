@@ -18,6 +18,7 @@ from pgrecall.config import MAX_K, SearchOptions, check_range
 from pgrecall.embeddings import as_vector
 from pgrecall.errors import ConfigError, PerformanceWarning
 from pgrecall.filters import leaves, parse
+from pgrecall.filters.limits import may_be_kept
 from pgrecall.mmr import maximal_marginal_relevance
 from pgrecall.plan import Access, Plan
 from pgrecall.planner import Situation, choose
@@ -202,17 +203,19 @@ async def _ready(handle: Handle, session: Session, selection: Selection, query: 
         plan = await plan_of(handle, session, selection, query)
         return plan, _statement(selection, plan, query)
 
-    return await remembered(handle, key_of(selection, query), make)
+    return await remembered(handle, selection, key_of(selection, query), make)
 
 
 async def remembered(
-    handle: Handle, key: Hashable, make: Callable[[], Awaitable[tuple[Plan, Search]]]
+    handle: Handle, selection: Selection, key: Hashable, make: Callable[[], Awaitable[tuple[Plan, Search]]]
 ) -> tuple[Plan, Search]:
-    """Return the plan and the statement that are known for *key*, or those that *make* makes."""
+    """Return the plan and the statement that are known for *key*, or those that *make* makes for *selection*."""
     known = handle.knowledge.searches
     ready = known.get(key)
     if ready is None:
         ready = await make()
+        if not (selection.scope.may_be_kept and may_be_kept(selection.filter)):
+            return ready
         if len(known) >= _MAX_KNOWN:
             known.clear()
         known[key] = ready

@@ -162,7 +162,7 @@ async def _ready(handle: Handle, session: Session, selection: Selection, query: 
         plan = await _plan(handle, session, selection, query)
         return plan, _statement(selection, plan, query)
 
-    return await remembered(handle, _key(selection, query), make)
+    return await remembered(handle, selection, _key(selection, query), make)
 
 
 def _statement(selection: Selection, plan: Plan, query: SparseQuery) -> Search:
