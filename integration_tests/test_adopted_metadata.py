@@ -3,6 +3,7 @@
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import product
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -94,8 +95,14 @@ async def test_metadata_of_type_json_is_read_and_written(client, connection, cou
     assert await docs.delete(filter={"n": {"$gte": 0}}) == count - 1
 
 
-@pytest.mark.parametrize("stored", ["NULL", "'null'", "'[1, 2]'", "'\"text\"'", "'7'"])
-@pytest.mark.parametrize("kind", ["json", "jsonb"])
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [
+        *product(["json", "jsonb", "jsonb NOT NULL"], ["'null'", "'[1, 2]'", "'\"text\"'", "'7'"]),
+        ("json", "NULL"),
+        ("jsonb", "NULL"),
+    ],
+)
 async def test_metadata_that_is_no_object_is_none_and_can_be_changed(client, connection, kind, stored):
     docs = await adopted(client, connection, ddl({}, f"metadata {kind}"), Columns(domain_id=None))
     await connection.execute(f"INSERT INTO theirs VALUES ('a', '[1,2,3]', 'x', {stored})")
@@ -113,6 +120,17 @@ async def test_what_json_holds_and_jsonb_does_not_fails_no_query(client, connect
     )
     assert await docs.count({"s": "a"}) == 0
     assert [match.metadata for match in await docs.search([1, 2, 3], filter={"n": 2})] == [{"s": "a\ufffdb", "n": 2}]
+    await connection.execute(
+        r"""INSERT INTO theirs VALUES ('b', '[1,2,3]', 'x', '{"s": "\ud83d \ude00\ude00 \uD83D\uDE00\uDE00 \ud83d\ud83d\ude00",
+        "no escapes": "\\ud83d \\u0000", "\\\ud83d": "\\\\\u0000"}')"""
+    )
+    (found,) = await docs.get(["b"])
+    assert found.metadata == {
+        "s": "\ufffd \ufffd\ufffd \U0001f600\ufffd \ufffd\U0001f600",
+        "no escapes": r"\ud83d \u0000",
+        "\\\ufffd": "\\\\\ufffd",
+    }
+    assert await docs.count({"no escapes": r"\ud83d \u0000"}) == 1
 
 
 async def test_metadata_of_type_json_goes_through_a_lent_connection(client, connection):

@@ -183,7 +183,8 @@ class Table:
         tuned: ``ef_search`` or ``probes`` that `tune` has stored, by access method.
         domain_type: SQL type of the domain's column: text, character varying or uuid.
         metadata_type: SQL type of the metadata's column: jsonb or json.
-        metadata_nullable: Whether the metadata can be NULL, and then also a JSON value that is no object.
+        metadata_made: Whether the metadata's column was made here, and is always an object. In a table of others it can
+            be any JSON value: there are programs that write the null of JSON where they have none.
         metadata_columns: Keys of the metadata that have a column of their own.
         sized: Whether the embedding's column says how many dimensions there are.
         text: The column with the content's lexemes; `None` where there is none.
@@ -224,7 +225,7 @@ class Table:
     tuned: tuple[tuple[str, int], ...] = ()
     domain_type: str = "text"
     metadata_type: str = "jsonb"
-    metadata_nullable: bool = False
+    metadata_made: bool = True
     metadata_columns: tuple[MetadataColumn, ...] = ()
     sized: bool = True
     text: TextColumn | None = None
@@ -252,6 +253,11 @@ class Table:
     def kept_text(self) -> TextColumn | None:
         """The column with the content's lexemes, where our trigger keeps it."""
         return self.text if self.text is not None and self.text.kept else None
+
+    @property
+    def has_whole_ids(self) -> bool:
+        """Whether ids are whole numbers."""
+        return self.id_type in _WHOLE
 
     @property
     def is_plain(self) -> bool:
@@ -336,6 +342,7 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
+_WHOLE: Final = frozenset({"smallint", "integer", "bigint"})
 _COARSENESS: Final[Mapping[VectorType | None, int]] = {
     None: 0,
     VectorType.VECTOR: 0,

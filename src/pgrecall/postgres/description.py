@@ -109,7 +109,7 @@ class Description:
             tuned=tuple((name, self._settings[name]) for name in _TUNABLE if name in self._settings),
             domain_type=self._type_of(columns.domain_id, "text"),
             metadata_type=self._type_of(columns.metadata, "jsonb"),
-            metadata_nullable=columns.metadata is not None and self._columns[columns.metadata]["nullable"],
+            metadata_made="version" in self._settings,
             metadata_columns=metadata_columns,
             sized=self._columns[columns.embedding]["modifier"] > 0,
             text=(text := text_column(self._config, self._facts, columns.content)),

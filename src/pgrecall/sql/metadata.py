@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.sql.compose import SQL, Composable, Identifier, Param
+from pgrecall.sql.compose import SQL, Composable, Identifier, Literal, Param
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from pgrecall.table import MetadataColumn, Table
 
 _EMPTY: Final = SQL("'{}'::jsonb")
+# Behind an even number of backslashes: the escape of NUL, of a high surrogate before anything but a low one, and of a
+# low surrogate behind anything but a high one.
+_REFUSED: Final = (
+    r"(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u)[dD][c-fC-F][0-9a-fA-F]{2})"
+)
 # A function takes a hundred arguments, and each key needs two.
 _KEYS_AT_ONCE: Final = 40
 # What is NULL in a column of these types, and nothing inside of them, is null in the JSON that is made of it.
@@ -75,7 +81,7 @@ def merged(table: Table, new: Composable) -> Composable:
     """Return what is stored in the metadata's column of the row ``stored``, with the keys of *new* set."""
     if table.columns.metadata is None:
         return new
-    if table.is_plain and not table.metadata_nullable:
+    if table.is_plain and table.metadata_made:
         form = SQL("COALESCE(stored.{c}, '{empty}') || {new}")
         return form.format(c=Identifier(table.columns.metadata), empty=SQL("{}"), new=new)
     stored = _stored(table, "stored")
@@ -100,8 +106,18 @@ def _stored(table: Table, row: str | None = None) -> Composable | None:
 
 
 def _from_json(column: Composable) -> Composable:
-    # What json keeps and jsonb refuses would make one row fail every query: the escape of NUL.
-    return SQL(r"replace({c}::text, E'\\u0000', E'\\ufffd')::jsonb").format(c=column)
+    # What json keeps and jsonb refuses would make one row fail every query: the escapes of NUL and of lone surrogates.
+    # Only a text that may have one is looked through, which takes several times as long as reading it.
+    return SQL(
+        "CASE WHEN strpos({c}::text, {escape}) > 0 AND {c}::text ~ {doubtful} "
+        "THEN regexp_replace({c}::text, {refused}, {instead}, 'g')::jsonb ELSE {c}::text::jsonb END"
+    ).format(
+        c=column,
+        escape=Literal("\\u"),
+        doubtful=Literal(r"\\u(0000|[dD][89a-fA-F])"),
+        refused=Literal(_REFUSED),
+        instead=Literal(r"\1\\ufffd"),
+    )
 
 
 def _as_object(stored: Composable) -> Composable:
