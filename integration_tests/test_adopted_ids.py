@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pgrecall import CollectionConfig, Columns, Record, RecordBatch
-from pgrecall.errors import ConfigError, RecordError, SchemaError
+from pgrecall.errors import ConfigError, DatabaseError, RecordError, SchemaError
 
 COLUMNS = Columns(
     id="name", domain_id=None, document_id=None, document_key="source", no_document="none", newest_by="row"
@@ -127,3 +127,27 @@ async def test_document_key_of_a_table_that_is_made(client):
     assert {facet.value: facet.count for facet in await docs.facet("$document_id")} == {"d": 1, "e": 1}
     assert (await docs.upsert([record("a", "d", n=1)])).unchanged == 1
     assert await docs.delete(document_ids=["e"]) == 1
+
+
+@pytest.mark.parametrize("count", [3, 60], ids=["insert", "copy"])
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_conflict_on_another_key_is_an_error_and_loses_nothing(theirs, connection, count, known):
+    # As after a table was restored without its sequence.
+    await connection.execute(
+        "INSERT INTO theirs (row, name, content, embedding) SELECT n, n, 'old', '[1,0]' FROM generate_series(1, 100) n"
+    )
+    records = [Record(id=str(40 + n) if known else None, embedding=[1, 0], content="new") for n in range(count)]
+    with pytest.raises(DatabaseError, match="theirs_pkey"):
+        await theirs.upsert(records)
+    assert await connection.fetchval("SELECT count(*) FROM theirs WHERE content = 'old'") == 100
+
+
+@pytest.mark.parametrize("count", [3, 60], ids=["insert", "copy"])
+async def test_ids_can_be_an_identity_that_the_server_would_make(client, connection, count):
+    await connection.execute(
+        "CREATE TABLE numbered (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, content text, embedding vector(2))"
+    )
+    docs = await client.get_collection("numbered")
+    records = [Record(id=str(n), embedding=[1, 0], content="a") for n in range(count)]
+    assert (await docs.upsert(records)).inserted == count
+    assert (await docs.upsert(records)).updated == count

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from pgrecall.table import Table
 
-_INTEGER_TYPES: Final = frozenset({"smallint", "integer", "bigint"})
-
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Rows:
@@ -63,7 +61,7 @@ class Rows:
     def tuples(self) -> list[tuple[Any, ...]]:
         """Return the rows one by one, as COPY takes them."""
         columns = self.columns
-        if self.table.id_type in _INTEGER_TYPES:
+        if self.table.has_whole_ids:
             columns = {**columns, "id": [int(row_id) for row_id in columns["id"]]}
         return list(zip(*columns.values(), strict=True))
 

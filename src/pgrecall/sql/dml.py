@@ -97,12 +97,15 @@ def upsert(table: Table, rows: Rows, dialect: Dialect) -> Statement:
 
 
 def insert_missing(table: Table, rows: Rows, dialect: Dialect) -> Statement:
-    """Return the statement that inserts the rows whose key is not there yet.
+    """Return the statement that inserts the rows whose key is not there yet; without a key all of them, or it fails.
 
     Its rows are those that were inserted: id as text, domain (NULL where the table has none).
     """
-    ending = SQL("ON CONFLICT DO NOTHING RETURNING {id}::text, {domain}").format(
-        id=Identifier(table.columns.id), domain=domain_text(table)
+    # Where no key says which row is there, one that is passed over would be lost.
+    ending = SQL("{passing} RETURNING {id}::text, {domain}").format(
+        passing=SQL("ON CONFLICT DO NOTHING" if table.key else ""),
+        id=Identifier(table.columns.id),
+        domain=domain_text(table),
     )
     return _insert(table, rows, dialect, ending).compile()
 
@@ -287,8 +290,14 @@ def _insert(table: Table, rows: Rows, dialect: Dialect, ending: Composable) -> C
     else:
         names = [Identifier(getattr(table.columns, name)) for name in logical]
         selected, source = SQL("*"), SQL("unnest({values})").format(values=SQL(", ").join(values))
-    return SQL("INSERT INTO {table} AS stored ({columns}) SELECT {selected} FROM {source} {ending}").format(
-        table=_name(table), columns=SQL(", ").join(names), selected=selected, source=source, ending=ending
+    return SQL("INSERT INTO {table} AS stored ({columns}) {overriding}SELECT {selected} FROM {source} {ending}").format(
+        table=_name(table),
+        columns=SQL(", ").join(names),
+        # As COPY does by itself: the ids of a table of others may be an identity.
+        overriding=SQL("OVERRIDING SYSTEM VALUE " if table.has_whole_ids else ""),
+        selected=selected,
+        source=source,
+        ending=ending,
     )
 
 
