@@ -4,7 +4,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pgrecall import HNSW, AsyncClient, Client, CollectionConfig, Columns, Record, SearchOptions
+from pgrecall import (
+    HNSW,
+    AsyncClient,
+    Client,
+    CollectionConfig,
+    Columns,
+    HashPartitions,
+    KeywordOptions,
+    Record,
+    SearchOptions,
+)
 from pgrecall.build import BuildOptions
 from pgrecall.errors import ConfigError, FilterError
 
@@ -47,6 +57,21 @@ def canary(database):
     database.execute("CREATE TABLE canary AS SELECT 1 AS n")
     yield database
     assert database.ask(CANARY) == 1
+
+
+@pytest.mark.needs(extension="pg_trgm")
+@pytest.mark.parametrize("name", ["q", "asked", "wanted", "found"])
+async def test_a_table_can_have_the_name_of_what_is_named_in_a_statement(client, connection, name):
+    await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    layout = HashPartitions(count=2)
+    docs = await client.create_collection(
+        CollectionConfig(name=name, dimensions=2, text_search="english", layout=layout)
+    )
+    await docs.upsert([Record(id=str(n), embedding=[1, n], content="hello world") for n in range(3)])
+    await docs.create_index(HNSW())
+    assert len(await docs.search([1, 0], 3)) == len(await docs.search_keyword("hello", 3)) == 3
+    assert len(await docs.search_keyword("hello wrld", 3, options=KeywordOptions(fuzzy=True))) == 3
+    assert await docs.all_domains().list_domains() == ["default"]
 
 
 @pytest.mark.parametrize("hostile", HOSTILE[:16], ids=range(16))

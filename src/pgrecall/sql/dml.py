@@ -29,6 +29,8 @@ _ARRAY_TYPES: Final[Mapping[str, LiteralString]] = {
 _JSON_COLUMNS: Final = frozenset({"metadata", "metadata_types", "envelope"})
 # What an upsert leaves alone in a row that exists: its key, and when it was first written.
 _KEPT: Final = frozenset({"domain_id", "id", "created_at"})
+# A name that no table has.
+_WANTED: Final = Identifier("pgrecall wanted")
 
 
 def ids_array(ids: Sequence[str], table: Table) -> Composable:
@@ -196,11 +198,11 @@ def partitions_of(selection: Selection) -> Statement:
     table = selection.table
     name = domain_column(table)
     query = SQL(
-        "SELECT DISTINCT place.oid FROM unnest({domains}) AS wanted(domain) CROSS JOIN LATERAL "
-        "(SELECT tableoid::oid AS oid FROM {table} WHERE {name} = wanted.domain LIMIT 1) AS place"
+        "SELECT DISTINCT place.oid FROM unnest({domains}) AS {wanted}(domain) CROSS JOIN LATERAL "
+        "(SELECT tableoid::oid AS oid FROM {table} WHERE {name} = {wanted}.domain LIMIT 1) AS place"
     )
     domains = domain_values(table, selection.scope.domains or ())
-    return selection.compile(query.format(domains=domains, table=_name(table), name=name))
+    return selection.compile(query.format(domains=domains, table=_name(table), name=name, wanted=_WANTED))
 
 
 def count_sample(selection: Selection, percent: float) -> Statement:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pgrecall.table import Table, TextColumn
 
 SAMPLED_EMBEDDINGS: Final = 64
+# A name that no table has, for what is named where the rows of a table are read.
+_ASKED: Final = Identifier("pgrecall asked")
 _SIMILAR: Final = 0.4
 _MAX_SIMILAR: Final = 3
 
@@ -121,12 +123,13 @@ def count_lexemes(selection: Selection, text: TextColumn, lexemes: Sequence[str]
             ).format(view=word_view(selection.table), most=Integer(most), lexemes=Integer(len(lexemes)))
         )
     queries = Param([as_query(lexeme) for lexeme in lexemes], "text[]")
-    matches = SQL("{column} @@ q.q::tsquery").format(column=Identifier(text.column))
+    matches = SQL("{column} @@ {asked}.q::tsquery").format(column=Identifier(text.column), asked=_ASKED)
     return selection.compile(
         SQL(
             "SELECT (SELECT count(*) FROM (SELECT FROM {table} {where} LIMIT {most}) AS counted) "
-            "FROM unnest({queries}) WITH ORDINALITY AS q(q, n) ORDER BY n"
+            "FROM unnest({queries}) WITH ORDINALITY AS {asked}(q, n) ORDER BY n"
         ).format(
+            asked=_ASKED,
             table=Identifier(selection.table.schema, selection.table.name),
             where=where([*conditions(selection), matches]),
             most=Integer(most),
@@ -156,12 +159,14 @@ def similar_lexemes(table: Table, text: TextColumn, lexemes: Sequence[str], trig
         SQL(
             "WITH vocabulary AS MATERIALIZED (SELECT unnest(most_common_elems::text::text[]) AS known FROM pg_stats "
             "WHERE schemaname = {schema} AND tablename = {name} AND attname = {column}) "
-            "SELECT (asked.n - 1)::int, near.known, near.similarity FROM unnest({lexemes}) WITH ORDINALITY "
-            "AS asked(word, n), LATERAL (SELECT known, {similarity}(known, asked.word) AS similarity FROM vocabulary "
-            "WHERE {similarity}(known, asked.word) >= {least} ORDER BY similarity DESC, known LIMIT {most}) AS near "
-            "WHERE NOT EXISTS (SELECT FROM {table} WHERE {tsv} @@ ({queries})[asked.n]::tsquery)"
+            "SELECT ({asked}.n - 1)::int, near.known, near.similarity FROM unnest({lexemes}) WITH ORDINALITY "
+            "AS {asked}(word, n), LATERAL (SELECT known, {similarity}(known, {asked}.word) AS similarity "
+            "FROM vocabulary WHERE {similarity}(known, {asked}.word) >= {least} "
+            "ORDER BY similarity DESC, known LIMIT {most}) AS near "
+            "WHERE NOT EXISTS (SELECT FROM {table} WHERE {tsv} @@ ({queries})[{asked}.n]::tsquery)"
         )
         .format(
+            asked=_ASKED,
             schema=Param(table.schema, "text"),
             name=Param(table.name, "text"),
             column=Param(text.column, "text"),

@@ -96,6 +96,8 @@ def has_rows(table: Table, domain: str) -> Statement:
 
 # What PostgreSQL keeps of every row beside its columns: header and line pointer.
 _ROW_HEADER = 28
+# A name that no table has, for what is named where the rows of one are read.
+_FOUND = Identifier("pgrecall found")
 
 
 def _is_free(table: Table, domain: str) -> Composable:
@@ -114,15 +116,16 @@ def _names(selection: Selection, after: str | None) -> Composable:
     first = own
     if after is not None:
         first = [*own, SQL("{text} > {after}").format(text=domain_text(table), after=Param(after, "text"))]
-    behind = SQL("{c} > found.domain").format(c=column)
+    behind = SQL("{c} > {found}.domain").format(c=column, found=_FOUND)
     if table.domain_type == "uuid":
-        behind = SQL("{c} > found.domain::uuid").format(c=column)
+        behind = SQL("{c} > {found}.domain::uuid").format(c=column, found=_FOUND)
     form = SQL("SELECT {text} AS domain FROM {table} {where} ORDER BY {column} LIMIT 1")
     parts = {"text": domain_text(table), "table": _table(table), "column": column}
     return SQL(
-        "WITH RECURSIVE found AS (({first}) UNION ALL SELECT ({following}) FROM found WHERE found.domain IS NOT NULL) "
-        "SELECT domain FROM found WHERE domain IS NOT NULL"
+        "WITH RECURSIVE {found} AS (({first}) UNION ALL SELECT ({following}) FROM {found} "
+        "WHERE {found}.domain IS NOT NULL) SELECT domain FROM {found} WHERE domain IS NOT NULL"
     ).format(
+        found=_FOUND,
         first=form.format(**parts, where=where(first)),
         following=form.format(**parts, where=where([*own, behind])),
     )
