@@ -184,6 +184,9 @@ async def test_wrong_arguments_are_named(full):
         await full.replace_documents([], document_ids="abc")
     with pytest.raises(ConfigError, match="document_ids"):
         await full.replace_documents([], document_ids=[3])
+    with pytest.raises(ConfigError, match="one domain"):
+        await full.all_domains().replace_documents([], document_ids=["a"])
+    assert await full.count() == 6
 
 
 async def test_table_without_documents_says_so(client, connection):

@@ -126,6 +126,9 @@ class Documents(Bound):
 async def replace_documents(handle: Handle, batch: RecordBatch, document_ids: Sequence[str]) -> ReplaceResult:
     """See `AsyncCollection.replace_documents`."""
     if not len(batch):
+        there = await handle.run(handle.table)
+        if there is not None:
+            check_one_domain(handle.scope, there, "replace_documents")
         deleted = await changes.delete(handle, None, None, document_ids) if document_ids else 0
         return ReplaceResult(ids=[], inserted=0, updated=0, unchanged=0, deleted=deleted)
     table, rows, ids = await upserting.checked(handle, batch)
