@@ -68,6 +68,20 @@ async def test_switches_at_the_same_time_each_see_the_one_before(url):
         assert sorted([*before, (await client.list_aliases())["docs"]]) == names
 
 
+async def test_of_aliases_that_are_made_at_the_same_time_there_is_one(url):
+    async with AsyncClient(url) as client:
+        for name in ("one", "two"):
+            await client.create_collection(name, dimensions=2)
+        for number in range(10):
+            made = await asyncio.gather(
+                *(client.create_alias(f"alias {number}", name) for name in ("one", "two")), return_exceptions=True
+            )
+            (refused,) = [error for error in made if error is not None]
+            assert isinstance(refused, CollectionExists)
+            there = (await client.list_aliases())[f"alias {number}"]
+            assert made[("one", "two").index(there)] is None
+
+
 def test_blocking_client_has_aliases_too(url):
     with Client(url) as client:
         client.create_collection("one", dimensions=2)

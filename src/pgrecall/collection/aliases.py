@@ -42,12 +42,12 @@ class Aliases:
             if await catalog.table_exists(session, schema, alias):
                 msg = f"there is a table {schema}.{alias}, and an alias of that name would hide it"
                 raise CollectionExists(msg)
+            await session.execute(sql.create(space.rows, alias, collection))
             there = await session.fetch_value(sql.target(space.rows, alias))
             # Where this very call has committed already, and the connection was lost behind it, that is no error.
-            if there not in (None, collection):
+            if there != collection:
                 msg = f"alias {alias!r} exists and points to {there!r}; switch_alias() points it elsewhere"
                 raise CollectionExists(msg)
-            await session.execute(sql.point(space.rows, alias, collection))
 
         await space.write(work, whole=True)
 

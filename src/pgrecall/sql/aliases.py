@@ -18,13 +18,21 @@ ALIASES: Final = SideTable(
 )
 
 
+def create(rows: SideRows, alias: str, collection: str) -> Statement:
+    """Return the statement that makes an alias, unless there is one; it waits for who is making it."""
+    return _write(rows, alias, collection, SQL("DO NOTHING"))
+
+
 def point(rows: SideRows, alias: str, collection: str) -> Statement:
     """Return the statement that points an alias to a collection, in one moment for everybody."""
+    return _write(rows, alias, collection, SQL("DO UPDATE SET collection = EXCLUDED.collection, updated_at = now()"))
+
+
+def _write(rows: SideRows, alias: str, collection: str, conflict: SQL) -> Statement:
     return (
         SQL(
             "INSERT INTO {table} (domain_id, namespace, key, collection) "
-            "VALUES ({domain}, {namespace}, {alias}, {collection}) ON CONFLICT (domain_id, namespace, key) "
-            "DO UPDATE SET collection = EXCLUDED.collection, updated_at = now()"
+            "VALUES ({domain}, {namespace}, {alias}, {collection}) ON CONFLICT (domain_id, namespace, key) {conflict}"
         )
         .format(
             table=rows.name,
@@ -32,6 +40,7 @@ def point(rows: SideRows, alias: str, collection: str) -> Statement:
             namespace=rows.namespace_param,
             alias=Param(alias, "text"),
             collection=Param(collection, "text"),
+            conflict=conflict,
         )
         .compile()
     )
