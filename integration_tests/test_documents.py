@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from pgrecall import AsyncClient, CollectionConfig, Record, RecordBatch, SourceDocument
+from pgrecall import AsyncClient, CollectionConfig, Columns, Record, RecordBatch, SourceDocument
 from pgrecall.errors import ConfigError, DimensionMismatch, FilterError, RecordError, SchemaError
 
 pytestmark = pytest.mark.core
@@ -195,6 +195,15 @@ async def test_table_without_documents_says_so(client, connection):
     for call in (docs.list_documents(), docs.replace_documents([Record(id="a", embedding=[1, 0, 0])])):
         with pytest.raises(SchemaError, match="document_id"):
             await call
+
+
+async def test_the_column_of_the_document_can_be_called_as_what_is_counted(client, connection):
+    await connection.execute(
+        'CREATE TABLE theirs (id text PRIMARY KEY, content text, embedding vector(3), "count" text)'
+    )
+    docs = await client.get_collection(CollectionConfig(name="theirs", columns=Columns(document_id="count")))
+    await docs.upsert([chunk("1", "b"), chunk("2", "a"), chunk("3", "b")])
+    assert [(one.id, one.chunks) for one in (await docs.list_documents()).documents] == [("a", 1), ("b", 2)]
 
 
 async def test_listing_documents_reads_the_index_of_the_documents(full, connection):

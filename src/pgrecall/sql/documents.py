@@ -76,7 +76,7 @@ def page(selection: Selection, *, limit: int, after: str | None, prefix: str | N
         begins = SQL("starts_with({document}::text, {prefix})")
         parts.append(begins.format(document=document, prefix=Param(prefix, "text")))
     return selection.compile(
-        SQL("SELECT {document}, count(*) FROM {table} {where} GROUP BY 1 ORDER BY {document} LIMIT {limit}").format(
+        SQL("SELECT {document}, count(*) FROM {table} {where} GROUP BY 1 ORDER BY 1 LIMIT {limit}").format(
             document=document,
             table=Identifier(table.schema, table.name),
             where=where(parts),
