@@ -264,6 +264,26 @@ async def test_readers_and_writers_of_both_models_carry_on_through_all_of_it(cli
         assert np.allclose([record.embedding for record in records], embed(list(written.values())), atol=1e-6)
 
 
+async def test_two_can_reembed_with_one_model_at_the_same_time(client, url):
+    docs = await filled(client, 50)
+    await docs.create_index(HNSW())
+    asked = asyncio.Event()
+
+    async def slow(texts):
+        # Both have seen that there is no column before either adds it.
+        if texts == ["dimensions"] and not asked.is_set():
+            asked.set()
+            await asyncio.sleep(0.2)
+        return new(texts)
+
+    async with AsyncClient(url) as other:
+        others = await other.get_collection("docs")
+        reports = await asyncio.gather(*(one.reembed(slow, model="new", options=QUICK) for one in (docs, others)))
+    assert sum(report.embedded for report in reports) >= 50
+    assert (await docs.model("new").search(new(["text 17"])[0], 1))[0].content == "text 17"
+    assert len((await docs.model("new").stats()).indexes) == 1
+
+
 async def test_copied_domain_has_the_embeddings_of_all_models(client):
     docs = await filled(client, 10)
     await docs.reembed(new, model="new", options=QUICK)

@@ -16,7 +16,7 @@ from pgrecall.collection.namespaces.runs import IngestFailure
 from pgrecall.config import ORIGINAL_MODEL, check_model, check_range
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.postgres import catalog, statistics
-from pgrecall.sql import models
+from pgrecall.sql import ddl, models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,18 +134,30 @@ class Reembedding:
             require_direct(session)
             table = await indexing.current(self._handle, session)
             model_columns.check_able(table)
-            notes = await catalog.column_notes(session, table)
-            note = notes.get(self._column)
-            if self._column in notes:
-                if note is None or note.get("model") != self._name:
-                    msg = f"{table.qualified_name} has a column {self._column!r} of its own"
-                    raise SchemaError(msg)
+            if await self._is_there(session, table):
                 return table
+            found = dimensions or len((await self._embedder(["dimensions"]))[0])
             async with alone(session, table):
-                await self._add(session, table, dimensions or len((await self._embedder(["dimensions"]))[0]))
+                # Whoever was waited for may have added it.
+                if not await self._is_there(session, table):
+                    await self._add(session, table, found)
             return table
 
         return await self._handle.run(work)
+
+    async def _is_there(self, session: Session, table: Table) -> bool:
+        """Whether the table has the model's column.
+
+        Raises:
+            SchemaError: Somebody else's column is called so.
+        """
+        notes = await catalog.column_notes(session, table)
+        if self._column not in notes:
+            return False
+        if (notes[self._column] or {}).get("model") != self._name:
+            msg = f"{table.qualified_name} has a column {self._column!r} of its own"
+            raise SchemaError(msg)
+        return True
 
     async def _add(self, session: Session, table: Table, dimensions: int) -> None:
         kind = self._options.vector_type or table.vector_type
@@ -194,6 +206,8 @@ class Reembedding:
 
     async def _ready(self, table: Table) -> None:
         async def work(session: Session) -> None:
+            # As switching does, which writes all notes anew.
+            await session.execute(ddl.lock_settings(table.schema, table.name))
             notes = await catalog.column_notes(session, table)
             facts = dict(notes.get(self._column) or {})
             if facts.pop("filling", False):
