@@ -1,8 +1,10 @@
 """Files of records: written and read back just as they were, gone on with, and those that others have made."""
 
+import asyncio
 import csv
 import json
 import sys
+import threading
 import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from pgrecall import CollectionConfig, Distance, Record, VectorType, moving, portal
 from pgrecall.errors import ConfigError
 from pgrecall.moving import MoveOptions, RecordFile
+from pgrecall.moving.files import FileRows, Piece
 
 PARQUET = pytest.param(".parquet", marks=pytest.mark.skipif(not moving.can_read(".parquet"), reason="needs pyarrow"))
 SUFFIXES = [".jsonl", ".csv", PARQUET]
@@ -222,21 +225,46 @@ async def test_lines_that_are_no_records_are_set_aside(client, tmp_path):
         '{"content": "no id", "embedding": [7, 8]}',
         '{"embedding": [7, 8]}',
         '{"id": "a", "embedding": [9, 9]}',
+        f'{{"id": "{"long" * 600}", "embedding": [1, 2]}}',
     ]
     path.write_text("\n".join(lines))
     plan = await moving.aplan(RecordFile(path=path), client, "docs")
-    assert plan.count == 13
+    assert plan.count == 14
     assert len(plan.faults) == 2
     report = await moving.amigrate(RecordFile(path=path), client, "docs")
     reasons = {failure.position: failure.reason for failure in report.parts[0].report.failed}
-    assert sorted(reasons) == [1, 2, 3, 4, 5, 6, 7, 8, 11]
-    for place, message in ((1, "not JSON"), (2, "object, not list"), (3, "3 dimensions"), (6, "ISO 8601"), (11, "id")):
+    assert sorted(reasons) == [1, 2, 3, 4, 5, 6, 7, 8, 11, 13]
+    for place, message in ((1, "not JSON"), (2, "object, not list"), (3, "3 dimensions"), (6, "ISO 8601"), (11, "id"), (13, "longer")):
         assert message in reasons[place]
     assert report.ok
-    assert (report.verification.found, report.verification.superseded) == (3, 1)
+    assert (report.verification.found, report.verification.superseded, report.verification.set_aside) == (3, 1, 10)
     (seven,) = await client.collection("docs").get(["7"], include=["embedding"])
     assert seven.metadata == {"n": 2, "year": 2020, "vector": [3, 4]}
     assert seven.embedding.tolist() == [5, 6]
+
+
+async def test_reading_that_is_cancelled_ends_as_cancelled_and_lets_go_of_the_file():
+    reading, going_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def read(_place, _skipped):
+        try:
+            yield 1
+            reading.set()
+            going_on.wait()
+            yield 2
+        finally:
+            closed.set()
+
+    async def take():
+        return [row async for row in FileRows(read, [Piece(0, 2)]).items(0)]
+
+    taking = asyncio.create_task(take())
+    await asyncio.to_thread(reading.wait)
+    taking.cancel()
+    (ended,) = await asyncio.gather(taking, return_exceptions=True)
+    going_on.set()
+    assert isinstance(ended, asyncio.CancelledError)
+    assert await asyncio.to_thread(closed.wait, 30)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping
-from contextlib import aclosing, asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice, repeat
 from pathlib import Path
@@ -76,10 +76,15 @@ class FileRows:
 
     async def items(self, start: int) -> AsyncGenerator[Any]:
         """Return the rows from the *start*-th on; the file is read in a thread."""
-        with closing(self._rows(start)) as rows:
+        rows = self._rows(start)
+        try:
             while taken := await asyncio.to_thread(lambda: list(islice(rows, _TAKEN))):
                 for row in taken:
                     yield row
+        finally:
+            # Where the wait is cancelled, the thread has them still: they are closed when it lets go of them.
+            with suppress(ValueError):
+                rows.close()
 
     async def reread(self, sample: AbstractSet[int]) -> AsyncGenerator[Any]:  # noqa: ARG002 - all have their embeddings
         """Return all rows once more."""

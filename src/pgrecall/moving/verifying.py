@@ -103,7 +103,9 @@ class Verifier:
         tally = _Tally({failure.position for failure in report.failed})
         async with aclosing(self._batches(drawn)) as batches:
             async for batch in batches:
-                there = await self._stored(batch, drawn)
+                # What was set aside may have an id that cannot even be looked up.
+                looked_up = {place: record for place, record in batch.items() if place not in tally.failed}
+                there = await self._stored(looked_up, drawn)
                 for place, record in batch.items():
                     embedded = place in drawn
                     tally.add(place, record, self._difference(record, there.get(place), embedded=embedded))
