@@ -111,6 +111,7 @@ def test_add_replaces_by_node_id_and_gives_an_id_for_each(store):
     assert len(store.get_nodes()) == 4
     assert store.get_nodes(["a"])[0].embedding == [1.0, 1.0]
     assert store.add([]) == []
+    assert store.add(node(name, [1.0, 0.0]) for name in "pq") == ["p", "q"]
 
 
 def test_add_without_embedding_writes_nothing(store):

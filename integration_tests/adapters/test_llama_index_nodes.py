@@ -375,6 +375,7 @@ def test_kind_of_node_that_is_not_known_is_read_as_text(store):
         (TextNode(id_="x", embedding=[1.0, 2.0], text="a\x00b"), r"'x'.*content"),
         (TextNode(id_="x", embedding=[1.0, 2.0], metadata={"k": {1, 2}}), r"'x'.*metadata"),
         (TextNode(id_="x", embedding=[1.0, 2.0], metadata={"k": float("nan")}), r"'x'.*metadata"),
+        (IndexNode(id_="x", embedding=[1.0, 2.0], index_id="i", obj=object()), r"node 0 \(id 'x'\).*JSON.*objects="),
     ],
 )
 def test_node_that_cannot_be_stored_is_named(store, wrong, match):

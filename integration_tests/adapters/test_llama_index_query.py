@@ -123,6 +123,13 @@ async def test_queried_nodes_come_without_embeddings(store):
         assert [n.embedding for n in (await both(store, query(mode=mode))).nodes] == [None] * 3
 
 
+@pytest.mark.parametrize("mode", [VectorStoreQueryMode.DEFAULT, MMR])
+async def test_query_may_be_an_array(store, mode):
+    asked, zeros = (VectorStoreQuery(np.array(vector), similarity_top_k=2, mode=mode) for vector in ([0, 1.0], [0, 0]))
+    assert (await both(store, asked)).ids == (await both(store, query([0, 1.0], k=2, mode=mode))).ids
+    assert (await both(store, zeros)).ids == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [

@@ -9,6 +9,7 @@ import pytest
 from llama_index.core import StorageContext
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.types import VectorStoreQuery
+from pydantic import BaseModel
 
 from pgrecall import HNSW, CollectionConfig, Columns, Distance, IVFFlat, VectorType
 from pgrecall.errors import ConfigError
@@ -153,6 +154,35 @@ def test_clients_are_the_collection_in_both_forms(url):
     with PGRecallVectorStore(url=url) as store:
         assert store.client is store.collection
         assert store.aclient is store.collection.asynchronous
+
+
+class Labelled(PGRecallVectorStore):
+    label: str = "none"
+
+
+class Settings(BaseModel):
+    store: PGRecallVectorStore
+
+
+def test_subclass_with_a_field_is_made_copied_and_brought_back(url):
+    with Labelled("docs", url=url, label="mine") as store:
+        forms = [
+            Labelled.from_dict(store.to_dict(), url=url),
+            store.model_copy(update={"url": url}),
+            pickle.loads(pickle.dumps(store)),
+        ]
+        assert [(type(form), form.label, form.config) for form in forms] == [(Labelled, "mine", store.config)] * 3
+    with pytest.raises(ConfigError, match="'lable'"):
+        Labelled("docs", url=url, lable="mine")
+    with pytest.raises(ConfigError, match="'label'"):
+        PGRecallVectorStore("docs", url=url, label="mine")
+
+
+def test_store_is_a_field_of_another_model(secret, monkeypatch):
+    monkeypatch.setenv("PGRECALL_URL", SECRET)
+    settings = Settings(store=secret)
+    same(secret, Settings.model_validate(settings.model_dump()).store)
+    same(secret, Settings.model_validate_json(settings.model_dump_json()).store)
 
 
 def test_classes_have_names_of_their_own(blocking_client):

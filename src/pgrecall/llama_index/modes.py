@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -140,7 +140,9 @@ class _Nearest:
 
     @classmethod
     def of(cls, query: VectorStoreQuery, keywords: Mapping[str, Any], wanted: Filter | None) -> _Nearest:
-        return cls(query.query_embedding or (), query.similarity_top_k, wanted, search_options(keywords))
+        # Not by its truth, which an array has not.
+        embedding = () if query.query_embedding is None else query.query_embedding
+        return cls(embedding, query.similarity_top_k, wanted, search_options(keywords))
 
     def run(self, collection: Collection) -> Answer:
         found = collection.search(
@@ -169,7 +171,7 @@ class _Varied:
     @classmethod
     def of(cls, query: VectorStoreQuery, keywords: Mapping[str, Any], wanted: Filter | None) -> _Varied:
         k = check_range(query.similarity_top_k, "similarity_top_k", 1, MAX_K)
-        nearest = _Nearest(query.query_embedding or (), _prefetch(k, keywords), wanted, search_options(keywords))
+        nearest = replace(_Nearest.of(query, keywords, wanted), k=_prefetch(k, keywords))
         return cls(nearest, k, _threshold(query, keywords))
 
     def run(self, collection: Collection) -> Answer:

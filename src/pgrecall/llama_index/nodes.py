@@ -25,8 +25,14 @@ from llama_index.core.schema import (
 
 from pgrecall.checks import INT4
 from pgrecall.errors import RecordError
-from pgrecall.llama_index.envelope import CLASS_NAME, pack, unpack
-from pgrecall.llama_index.their_nodes import from_their_metadata, has_their_node, is_theirs, to_their_metadata
+from pgrecall.llama_index.envelope import CLASS_NAME, Envelope, pack, unpack
+from pgrecall.llama_index.their_nodes import (
+    from_their_metadata,
+    has_their_node,
+    is_theirs,
+    to_their_metadata,
+    unwritable,
+)
 from pgrecall.records import Record, RecordBatch
 
 if TYPE_CHECKING:
@@ -44,12 +50,13 @@ CHAIN: Final = frozenset({NodeRelationship.PREVIOUS, NodeRelationship.NEXT})
 """By what a splitter chains the nodes of a document."""
 
 
-def to_batch(nodes: Sequence[BaseNode], columns: Columns) -> RecordBatch:
+def to_batch(nodes: Iterable[BaseNode], columns: Columns) -> RecordBatch:
     """Return *nodes* as records for a table with these columns.
 
     Raises:
-        RecordError: An entry is no node, has no embedding, or has more than one source.
+        RecordError: An entry is no node, has no embedding or more than one source, or cannot be written as JSON.
     """
+    nodes = list(nodes)
     embeddings = [_embedding(position, node) for position, node in enumerate(nodes)]
     documents = [_document(position, node) for position, node in enumerate(nodes)]
     if is_theirs(columns):
@@ -68,7 +75,7 @@ def to_batch(nodes: Sequence[BaseNode], columns: Columns) -> RecordBatch:
         metadatas=[node.metadata for node in nodes],
         document_ids=documents,
         chunk_indexes=_indexes(nodes, documents),
-        envelopes=[pack(node, document) for node, document in zip(nodes, documents, strict=True)],
+        envelopes=[_envelope(position, *pair) for position, pair in enumerate(zip(nodes, documents, strict=True))],
         optional=frozenset({"chunk_index"}),
     )
 
@@ -77,7 +84,7 @@ def to_record(node: BaseNode, embedding: Embedding | None) -> Record:
     """Return one node as a record, with an embedding that stands for its own.
 
     Raises:
-        RecordError: It has more than one source.
+        RecordError: It has more than one source, or cannot be written as JSON.
     """
     document = _document(0, node)
     return Record(
@@ -87,7 +94,7 @@ def to_record(node: BaseNode, embedding: Embedding | None) -> Record:
         document_id=document,
         chunk_index=_noted(node.metadata) if INDEX_KEY in node.metadata else None,
         embedding=embedding,
-        envelope=pack(node, document),
+        envelope=_envelope(0, node, document),
     )
 
 
@@ -150,6 +157,13 @@ def _document(position: int, node: BaseNode) -> str | None:
         msg = f"node {position} (id {node.node_id!r}): {error}"
         raise RecordError(msg) from None
     return node.node_id if source is None and isinstance(node, Document) else source
+
+
+def _envelope(position: int, node: BaseNode, document: str | None) -> Envelope:
+    try:
+        return pack(node, document)
+    except ValueError as error:  # such as of an index node whose object is a retriever
+        raise RecordError(unwritable(position, node, error)) from None
 
 
 def _indexes(nodes: Sequence[BaseNode], documents: Sequence[str | None]) -> list[int | None]:

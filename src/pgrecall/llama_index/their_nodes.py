@@ -34,9 +34,16 @@ def to_their_metadata(position: int, node: BaseNode, document_id: str | None) ->
     try:
         metadata = node_to_metadata_dict(node, remove_text=True)
     except (TypeError, ValueError) as error:
-        msg = f"node {position} (id {node.node_id!r}) cannot be written as JSON: {error}"
-        raise RecordError(msg) from None
+        raise RecordError(unwritable(position, node, error)) from None
     return metadata | dict.fromkeys(_DOCUMENT_KEYS, NO_DOCUMENT if document_id is None else document_id)
+
+
+def unwritable(position: int, node: BaseNode, error: Exception) -> str:
+    """Return what to say of a node that cannot be written as JSON."""
+    advice = ""
+    if getattr(node, "obj", None) is not None:
+        advice = "; of an IndexNode's obj pass what is no text or node to the index as objects=, which keeps it itself"
+    return f"node {position} (id {node.node_id!r}) cannot be written as JSON: {error}{advice}"
 
 
 def has_their_node(metadata: Mapping[str, Any]) -> bool:

@@ -55,7 +55,8 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, LoadingMethod
             ``False`` where an index has both.
         stores_text: Always true.
         is_embedding_query: Always true.
-        **kwargs: The words of llama-index-vector-stores-postgres for the same things; see `from_params`.
+        **kwargs: The words of llama-index-vector-stores-postgres for the same things; see `from_params`. A subclass
+            takes the fields that it adds too.
 
     Raises:
         ConfigError: An argument is not known, or two of them contradict each other.
@@ -95,6 +96,8 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, LoadingMethod
         if not stores_text or not is_embedding_query:
             msg = "this store keeps text and is queried by embedding; stores_text and is_embedding_query are true"
             raise ConfigError(msg)
+        kwargs.pop("class_name", None)  # in every dictionary that LlamaIndex makes of a component
+        own = {name: kwargs.pop(name) for name in _fields_of_subclass(type(self)) & kwargs.keys()}
         ours: dict[str, Any] = {"collection": collection, "url": url, "client": client}
         given = understood({**ours, "config": config, "search_kwargs": search_kwargs, **kwargs})
         defaults = checked_keywords(given.get("search_kwargs", {}))
@@ -114,7 +117,7 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, LoadingMethod
             "search_kwargs": defaults,
             "restrict_to_node_ids": restrict_to_node_ids,
         }
-        super().__init__(stores_text=True, **state)
+        super().__init__(stores_text=True, **state, **own)
         self._collection, self._client = opened, made
         self._reranker = reranker
 
@@ -202,6 +205,10 @@ class PGRecallVectorStore(QueryMethods, ReadMethods, WriteMethods, LoadingMethod
     def collection(self) -> Collection:
         """The collection; ``collection.asynchronous`` is its asynchronous form."""
         return self._collection
+
+
+def _fields_of_subclass(kind: type[PGRecallVectorStore]) -> set[str]:
+    return kind.model_fields.keys() - PGRecallVectorStore.model_fields.keys()
 
 
 def _collection(given: Mapping[str, Any]) -> CollectionLike:
