@@ -234,7 +234,14 @@ async def test_lines_that_are_no_records_are_set_aside(client, tmp_path):
     report = await moving.amigrate(RecordFile(path=path), client, "docs")
     reasons = {failure.position: failure.reason for failure in report.parts[0].report.failed}
     assert sorted(reasons) == [1, 2, 3, 4, 5, 6, 7, 8, 11, 13]
-    for place, message in ((1, "not JSON"), (2, "object, not list"), (3, "3 dimensions"), (6, "ISO 8601"), (11, "id"), (13, "longer")):
+    for place, message in (
+        (1, "not JSON"),
+        (2, "object, not list"),
+        (3, "3 dimensions"),
+        (6, "ISO 8601"),
+        (11, "id"),
+        (13, "longer"),
+    ):
         assert message in reasons[place]
     assert report.ok
     assert (report.verification.found, report.verification.superseded, report.verification.set_aside) == (3, 1, 10)

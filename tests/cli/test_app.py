@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 
@@ -27,6 +29,18 @@ def test_the_module_is_the_command():
     ran = subprocess.run([sys.executable, "-m", "pgrecall", "--version"], capture_output=True, text=True, check=True)
 
     assert ran.stdout == f"pgrecall {__version__}\n"
+
+
+def test_what_standard_output_has_no_character_for_is_no_error():
+    command = [sys.executable, "-m", "pgrecall", "sql", "grün№", "--dimensions", "3"]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    shown, document = (
+        subprocess.run([*command, *more], capture_output=True, encoding="latin-1", check=True, env=environment).stdout
+        for more in ([], ["--json"])
+    )
+
+    assert 'CREATE TABLE "public"."grün?"' in shown
+    assert 'CREATE TABLE "public"."grün№"' in json.loads(document)["sql"]
 
 
 @pytest.mark.parametrize("part", ["typer", "rich"])

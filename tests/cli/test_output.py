@@ -2,6 +2,7 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +34,8 @@ def test_json_has_all_that_the_engine_returns():
         "id": uuid.UUID(int=1),
         "set": {"b", "a"},
         "other": object,
+        "long": [2**64, -(2**70)],
+        "file": [Path("\udcff"), "\udcff"],
     }
     assert json.loads(to_json(value)) == {
         "outer": {"parts": [{"name": "a"}], "by_name": {"1": {"name": "b"}}},
@@ -44,6 +47,8 @@ def test_json_has_all_that_the_engine_returns():
         "id": "00000000-0000-0000-0000-000000000001",
         "set": ["a", "b"],
         "other": "<class 'object'>",
+        "long": [2**64, -(2**70)],
+        "file": ["\\udcff", "\\udcff"],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,9 @@ def main() -> None:
         if error.name is None or error.name.partition(".")[0] not in _PARTS:
             raise
         sys.exit("pgrecall: the command line needs typer and rich: pip install 'pgrecall[cli]'")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a terminal or a pipe of another encoding cannot show becomes a question mark, and no error.
+        sys.stdout.reconfigure(errors="replace")
     command(prog_name="pgrecall")
 
 

@@ -5,6 +5,7 @@ Results go to standard output, everything else to standard error, so that a pipe
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+_MOST_BITS: Final = 63  # of an integer that orjson writes
 _SHORT: Final = 4
 _KILO: Final = 1024
 _YES: Final = ("y", "yes")
@@ -48,7 +50,12 @@ class Output:
 
     def document(self, value: Any) -> None:
         """Print *value*, whatever it is made of, as one JSON document: what ``--json`` prints, and nothing else."""
-        print(to_json(value))
+        text = to_json(value)
+        try:
+            text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        except UnicodeEncodeError:
+            text = json.dumps(json.loads(text), indent=2)  # with what is not ASCII escaped
+        print(text)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Iterable[str] = ()) -> None:
         """Print rows for people.
@@ -115,19 +122,26 @@ def to_json(value: Any) -> str:
 
     A value of another type is shown as its text.
     """
-    return orjson.dumps(_plain(value), default=str, option=_OPTIONS).decode()
+    return orjson.dumps(_plain(value), default=_text, option=_OPTIONS).decode()
 
 
 def _plain(value: Any) -> Any:
-    """Return *value* with mappings and dataclasses that orjson does not know by itself taken apart."""
+    """Return *value* with what orjson does not know by itself taken apart, or written out."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+        return {_text(key): _plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple | set | frozenset):
         items = cast("Iterable[Any]", value)
         return [_plain(item) for item in (sorted(items, key=str) if isinstance(value, set | frozenset) else items)]
-    return value
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return orjson.Fragment(str(value))
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(value: Any) -> str:
+    """Return *value* as a text that UTF-8 knows, which the name of a file need not be."""
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def cell(value: Any) -> str:
@@ -144,7 +158,7 @@ def cell(value: Any) -> str:
         case str():
             return value
         case Mapping() | list() | tuple():
-            return orjson.dumps(_plain(value), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+            return orjson.dumps(_plain(value), default=_text, option=orjson.OPT_NON_STR_KEYS).decode()
         case _:
             return str(value)
 
