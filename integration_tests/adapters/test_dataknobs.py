@@ -240,6 +240,14 @@ async def test_store_of_the_whole_table_writes_into_the_default_domain(make):
     assert (await whole.get_vectors(["a"]))[0][1]["of"] == "whole"
 
 
+async def test_store_of_the_whole_table_is_asked_for_any_number_of_ids(make):
+    whole, tenant = make(), make(domain_id="t")
+    names = [f"{n}" for n in range(10_001)]
+    await tenant.add_vectors(drawn(1), ids=names[-1:], metadata=[{"of": "t"}])
+    found = await whole.get_vectors(names)
+    assert [metadata for _, metadata in found] == [None] * 10_000 + [{"of": "t"}]
+
+
 async def test_store_is_a_context_manager_and_made_from_a_config(url):
     config = {"connection_string": url, "dimensions": D, "metric": "cosine"}
     async with PgVectorStore(config) as store:
@@ -321,6 +329,17 @@ async def test_what_cannot_be_stored_is_refused_whole(store):
         with pytest.raises(error):
             await store.add_vectors(**arguments)
     assert await store.count() == 0
+
+
+async def test_arguments_that_are_no_texts_or_metadata_are_refused_whole(store):
+    await store.add_vectors(drawn(1), ids=["a"])
+    with pytest.raises(ConfigError, match="one string"):
+        await store.bulk_embed_and_store("text", lambda texts: drawn(len(texts)))
+    with pytest.raises(RecordError, match=r"record 1 .id 'c'.*mapping"):
+        await store.bulk_embed_and_store(["b", "c"], lambda texts: drawn(len(texts)), ["b", "c"], [{}, None])
+    with pytest.raises(RecordError, match=r"record 0 .id 'a'.*mapping"):
+        await store.update_vectors(drawn(1), ["a"], ["text"])
+    assert await store.count() == 1
 
 
 async def test_nothing_is_written_for_nothing(store):

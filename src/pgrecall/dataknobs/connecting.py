@@ -221,12 +221,14 @@ async def _build(rows: AsyncCollection, index: Index, *, replace: bool) -> bool:
 async def _elsewhere(rows: AsyncCollection, ids: Sequence[str], include: Sequence[Extra]) -> dict[str, Record]:
     """Return the records with these ids in whatever domain: of several, the first by domain."""
     found: dict[str, Record] = {}
-    after: str | None = None
-    while ids:
-        page = await rows.list(limit=MAX_K, after=after, filter={"$id": {"$in": list(ids)}}, include=include)
-        for record in page.records:
-            found.setdefault(str(record.id), record)
-        after = page.next
-        if after is None:
-            break
+    for start in range(0, len(ids), MAX_K):
+        wanted = {"$id": {"$in": list(ids[start : start + MAX_K])}}
+        after: str | None = None
+        while True:
+            page = await rows.list(limit=MAX_K, after=after, filter=wanted, include=include)
+            for record in page.records:
+                found.setdefault(str(record.id), record)
+            after = page.next
+            if after is None:
+                break
     return found

@@ -115,6 +115,7 @@ class Writing(Connecting):
         _same_number(ids, batch, "vectors")
         entries: Sequence[Mapping[str, Any] | None] = [None] * len(ids) if metadata is None else metadata
         _same_number(ids, entries, "metadata")
+        checked([{} if entry is None else entry for entry in entries], ids)
         layout = await self._ready()
         changes = [
             _change(row_id, entry, layout, vector) for row_id, entry, vector in zip(ids, entries, batch, strict=True)
@@ -141,12 +142,17 @@ class Writing(Connecting):
             batch_size: Texts of a batch; the option of the store unless given.
 
         Raises:
-            ConfigError: They differ in number.
+            ConfigError: They differ in number, or *texts* is one string.
+            RecordError: One cannot be stored; the message names it.
         """
+        if isinstance(texts, str):
+            msg = "texts must be a sequence of texts, not one string"
+            raise ConfigError(msg)
         size = check_range(self.options.batch_size if batch_size is None else batch_size, "batch_size", 1, _ALL)
         for name, given in (("ids", ids), ("metadata", metadata)):
             if given is not None:
                 _same_number(texts, given, name)
+        checked(metadata or (), ids)
         stored: list[str] = []
         for start in range(0, len(texts), size):
             part = slice(start, start + size)
