@@ -453,6 +453,32 @@ def test_copy_and_subclass_behave_alike(store):
     assert ids(store.as_retriever().bind(k=1).invoke("q 0")) == ["a0"]
 
 
+class Careful(PGRecallVectorStore):
+    """A store whose searches find what is odd only."""
+
+    def similarity_search(self, query, k=4, **kwargs):
+        return super().similarity_search(query, k, **{**kwargs, "filter": {"odd": True}})
+
+    async def asimilarity_search(self, query, k=4, **kwargs):
+        return await super().asimilarity_search(query, k, **{**kwargs, "filter": {"odd": True}})
+
+    def similarity_search_with_relevance_scores(self, query, k=4, **kwargs):
+        return super().similarity_search_with_relevance_scores(query, k, **{**kwargs, "filter": {"odd": True}})
+
+
+async def test_methods_of_a_subclass_of_the_store_are_called(store):
+    careful = Careful(Angles(), store.collection)
+    retriever = careful.as_retriever(k=3)
+    assert ids(retriever.invoke("? 0")) == ids(await retriever.ainvoke("? 0")) == ["a1", "a3", "a5"]
+    assert ids(retriever.invoke("? 0", k=1, filter={"odd": False})) == ["a1"]
+    scored = careful.as_retriever(search_type="similarity_score_threshold", search_kwargs={"score_threshold": 0.9})
+    assert ids(scored.invoke("? 0")) == ["a1"]
+    assert ids(careful.as_retriever(search_type="mmr", k=1).invoke("? 0")) == ["a0"]
+    for extra in ({"window": 1}, {"score_key": "score"}):
+        with pytest.raises(ConfigError, match=r"similarity_search\(\) of its own"):
+            retriever.invoke("? 0", **extra)
+
+
 @pytest.mark.filterwarnings("ignore:This API is in beta")
 async def test_retriever_is_a_tool(store):
     tool = store.as_retriever(k=1).as_tool(name="search", description="Searches.")

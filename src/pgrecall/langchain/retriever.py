@@ -28,10 +28,11 @@ from pgrecall.langchain.keywords import (
     VariedSearch,
     relevance_of,
 )
-from pgrecall.langchain.searching import SimilarityMethods
+from pgrecall.langchain.searching import SimilarityMethods, VarietyMethods
+from pgrecall.langchain.wording import WordMethods
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pgrecall.langchain.keywords import RelevanceFunction
     from pgrecall.records import Match, Record
@@ -41,6 +42,14 @@ _KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
     "mmr": MMR_KEYWORDS,
     "keyword": KEYWORD_KEYWORDS,
     "hybrid": HYBRID_KEYWORDS,
+}
+# The store's method that LangChain's own retriever would call, and the class that it is of.
+_METHODS: Final[Mapping[str, tuple[type, str]]] = {
+    "similarity": (SimilarityMethods, "similarity_search"),
+    "similarity_score_threshold": (SimilarityMethods, "similarity_search_with_relevance_scores"),
+    "mmr": (VarietyMethods, "max_marginal_relevance_search"),
+    "keyword": (WordMethods, "keyword_search"),
+    "hybrid": (WordMethods, "hybrid_search"),
 }
 _SEARCHING: Final = frozenset(SEARCH_KEYWORDS).union(*_KNOWN.values())
 _UNNUMBERED: Final = (
@@ -56,7 +65,8 @@ class PGRecallRetriever(VectorStoreRetriever):
     ``"hybrid"`` (by words and embedding); for the last two see `PGRecallVectorStore.keyword_search` and
     `PGRecallVectorStore.hybrid_search`. ``search_kwargs`` are the keywords of the
     search, and those of a call, as in ``retriever.invoke(query, k=3, filter=…)``, win over them. The fields
-    below can be given in both places too.
+    below can be given in both places too. Where a subclass of the store has a method of its own for the search, that
+    one is called, and there is neither ``score_key`` nor ``window``.
 
     Attributes:
         k: Documents wanted; 4 unless given.
@@ -84,6 +94,8 @@ class PGRecallRetriever(VectorStoreRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         asked = _Asked.of(self, kwargs)
+        if (method := asked.own_method(self._store, "")) is not None:
+            return _bare(method(query, k=asked.k, **asked.keywords))
         found = asked.search.find(query, self._store.embeddings, asked.k)
         around: list[list[Record]] = []
         if asked.window:
@@ -94,6 +106,8 @@ class PGRecallRetriever(VectorStoreRetriever):
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         asked = _Asked.of(self, kwargs)
+        if (method := asked.own_method(self._store, "a")) is not None:
+            return _bare(await method(query, k=asked.k, **asked.keywords))
         found = await asked.search.afind(query, self._store.embeddings, asked.k)
         around: list[list[Record]] = []
         if asked.window:
@@ -128,7 +142,9 @@ class PGRecallRetriever(VectorStoreRetriever):
 class _Asked:
     """What one call asks for: the retriever's fields and keywords, with the call's own over them."""
 
+    search_type: str
     search: Search | VariedSearch | KeywordSearch | HybridSearch
+    keywords: dict[str, Any]
     k: int
     window: int
     score_key: str | None
@@ -146,12 +162,36 @@ class _Asked:
         known = _KNOWN.get(retriever.search_type, SEARCH_KEYWORDS)
         refuse_unknown(asked, (*known, "k", "window", "score_key"))
         return cls(
+            search_type=retriever.search_type,
             search=_search_of(retriever.search_type, store, asked),
+            keywords=asked,
             k=_K if k is None else k,
             window=check_range(window, "window", 0, MAX_WINDOW),
             score_key=score_key,
             relevance=store.relevance_score_fn,
         )
+
+    def own_method(self, store: SimilarityMethods, prefix: str) -> Callable[..., Any] | None:
+        """Return the method of *store* for this search, where it is another than ours.
+
+        Args:
+            store: The store.
+            prefix: ``"a"`` for the asynchronous one, else nothing.
+
+        Raises:
+            ConfigError: It is, and more was asked for than such a method gives.
+        """
+        kind, name = _METHODS.get(self.search_type, _METHODS["similarity"])
+        method = getattr(store, f"{prefix}{name}")
+        if getattr(method, "__func__", None) is getattr(kind, f"{prefix}{name}"):
+            return None
+        if self.window or self.score_key is not None:
+            msg = (
+                f"{type(store).__name__} has a method {prefix}{name}() of its own, which gives documents alone: leave "
+                "window and score_key out"
+            )
+            raise ConfigError(msg)
+        return method
 
     def documents(self, found: Sequence[Match], around: Sequence[Sequence[Record]]) -> list[Document]:
         """Return what was found as documents, each where it was found within the chunks around it."""
@@ -165,6 +205,11 @@ class _Asked:
                 document.metadata[self.score_key] = relevance[row.id]
             made.append(document)
         return made
+
+
+def _bare(found: Sequence[Any]) -> list[Document]:
+    """Return documents that may come in pairs with their relevance."""
+    return [one if isinstance(one, Document) else one[0] for one in found]
 
 
 def _search_of(
