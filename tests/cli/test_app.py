@@ -52,6 +52,17 @@ def test_what_is_missing_is_said_in_one_line(part):
     assert ran.stderr == "pgrecall: the command line needs typer and rich: pip install 'pgrecall[cli]'\n"
 
 
+def test_an_interrupt_while_commands_are_imported_is_said(capsys, monkeypatch):
+    def build():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "build", build)
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+
+    assert (ended.value.code, capsys.readouterr().err) == (130, "pgrecall: interrupted\n")
+
+
 @pytest.mark.parametrize("framework", ["langchain_core", "llama_index"])
 def test_a_missing_framework_is_named_with_its_extra(framework, tmp_path):
     (tmp_path / "a.md").write_text("Text.")

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pgrecall import __version__
-from pgrecall.cli.errors import without_secrets
+from pgrecall.cli.errors import interrupted, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,9 @@ def main() -> None:
         if error.name is None or error.name.partition(".")[0] not in _PARTS:
             raise
         sys.exit("pgrecall: the command line needs typer and rich: pip install 'pgrecall[cli]'")
+    except KeyboardInterrupt:
+        # Importing what the commands are made of takes a moment.
+        interrupted()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What a terminal or a pipe of another encoding cannot show becomes a question mark, and no error.
         sys.stdout.reconfigure(errors="replace")

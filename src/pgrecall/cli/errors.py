@@ -17,7 +17,7 @@ import re
 import sys
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from pgrecall.errors import (
     ConfigError,
@@ -78,8 +78,7 @@ def one_line_errors(*, debug: bool) -> Generator[None]:
         # Whoever read our output has seen enough; typer ends the program quietly.
         raise
     except KeyboardInterrupt:
-        _say("interrupted")
-        sys.exit(INTERRUPTED)
+        interrupted()
     except (CommandError, PGRecallError) as error:
         if debug:
             raise
@@ -91,6 +90,16 @@ def one_line_errors(*, debug: bool) -> Generator[None]:
             raise
         _say(f"{type(error).__name__}: {error} (--debug shows where)")
         sys.exit(FAILED)
+
+
+def interrupted() -> NoReturn:
+    """End the program as one that was interrupted.
+
+    Raises:
+        SystemExit: Always.
+    """
+    _say("interrupted")
+    sys.exit(INTERRUPTED)
 
 
 def _say(message: str) -> None:
