@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pgrecall import MMR, Convex
-from pgrecall.checks import is_number
-from pgrecall.config import check_range
+from pgrecall.checks import check_range, is_number
 from pgrecall.errors import ConfigError
 
 

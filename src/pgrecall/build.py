@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pgrecall.config import check_range
+from pgrecall.checks import check_range
 from pgrecall.errors import ConfigError
 
 _UNITS: Final = {"kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
-from typing import Final, TypeGuard
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
+
+from pgrecall.errors import ConfigError
+
+if TYPE_CHECKING:
+    from types import UnionType
 
 INT4: Final = range(-(2**31), 2**31)
 """What PostgreSQL's integer holds."""
@@ -16,3 +22,90 @@ def is_number(value: object) -> TypeGuard[float]:
         return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
         return False  # a whole number beyond every float
+
+
+def check_range(value: object, what: str, low: int, high: int) -> int:
+    """Return *value* if it is a whole number from *low* to *high*.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
+        msg = f"{what} must be a whole number from {low} to {high}, not {_shown(value)}"
+        raise ConfigError(msg)
+    return int(value)
+
+
+def check_number(value: object, what: str, low: float, high: float = math.inf) -> float:
+    """Return *value* if it is a finite number from *low* to *high*.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not is_number(value) or not low <= value <= high:
+        wanted = f"of {low} or more" if high == math.inf else f"from {low} to {high}"
+        msg = f"{what} must be a number {wanted}, not {_shown(value)}"
+        raise ConfigError(msg)
+    return value
+
+
+def check_score(value: object, what: str = "score_threshold") -> float | None:
+    """Return *value* if it can be the lowest score that counts: a finite number, or `None`.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if value is None:
+        return None
+    if not is_number(value):
+        msg = f"{what} must be a finite number, not {_shown(value)}"
+        raise ConfigError(msg)
+    return float(value)
+
+
+def check_seconds(value: object, what: str) -> None:
+    """Raise `ConfigError` where *value* is no positive, finite number of seconds."""
+    if not is_number(value) or value <= 0:
+        msg = f"{what} must be a positive number of seconds, not {_shown(value)}"
+        raise ConfigError(msg)
+
+
+def check_choice(value: object, what: str, allowed: tuple[str | None, ...]) -> None:
+    """Raise `ConfigError` where *value* is none of *allowed*."""
+    if not (value is None or isinstance(value, str)) or value not in allowed:
+        msg = f"{what} must be one of {allowed}, not {_shown(value)}"
+        raise ConfigError(msg)
+
+
+def check_flag(value: object, what: str) -> None:
+    """Raise `ConfigError` where *value* is neither `True` nor `False`: a text such as ``"no"`` would count as true."""
+    if not isinstance(value, bool):
+        msg = f"{what} must be True or False, not {_shown(value)}"
+        raise ConfigError(msg)
+
+
+def check_instance(value: object, what: str, kind: type | UnionType, wanted: str) -> None:
+    """Raise `ConfigError` where *value* is not of *kind*, which the message calls *wanted*."""
+    if not isinstance(value, kind):
+        msg = f"{what} must be {wanted}, not {_shown(value)}"
+        raise ConfigError(msg)
+
+
+def check_texts(value: object, what: str) -> None:
+    """Raise `ConfigError` where *value* is no mapping of texts to texts."""
+    items: Mapping[Any, Any] | None = value if isinstance(value, Mapping) else None
+    if items is None or not all(isinstance(text, str) for item in items.items() for text in item):
+        msg = f"{what} must be a mapping of texts to texts, not {_shown(value)}"
+        raise ConfigError(msg)
+
+
+def check_function(value: object, what: str, wanted: str) -> None:
+    """Raise `ConfigError` where *value* cannot be called; the message says what is *wanted* of it."""
+    if not callable(value):
+        msg = f"{what} must be a function that {wanted}, not {_shown(value)}"
+        raise ConfigError(msg)
+
+
+def _shown(value: object) -> str:
+    """Return what a message says of *value*, however long that is."""
+    return f"{value!r:.200}"

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic resolves it in models with such settings
 from dataclasses import dataclass, field
 from hashlib import sha256
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pgrecall.checks import is_number
+from pgrecall.checks import check_choice, check_flag, check_number, check_range
 from pgrecall.columns import Columns, check_identifier
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
@@ -49,32 +48,6 @@ def model_column(name: str) -> str:
     """Return the name of the column that holds the embeddings of a model."""
     readable = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:32]
     return f"embedding_{readable}_{sha256(name.encode()).hexdigest()[:8]}"
-
-
-def check_range(value: object, what: str, low: int, high: int) -> int:
-    """Return *value* if it is a whole number from *low* to *high*.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
-        msg = f"{what} must be a whole number from {low} to {high}, not {value!r}"
-        raise ConfigError(msg)
-    return int(value)
-
-
-def check_seconds(value: object, what: str) -> None:
-    """Raise `ConfigError` where *value* is no positive, finite number of seconds."""
-    if not is_number(value) or value <= 0:
-        msg = f"{what} must be a positive number of seconds, not {value!r}"
-        raise ConfigError(msg)
-
-
-def check_choice(value: object, what: str, allowed: tuple[object, ...]) -> None:
-    """Raise `ConfigError` where *value* is none of *allowed*."""
-    if value not in allowed:
-        msg = f"{what} must be one of {allowed}, not {value!r}"
-        raise ConfigError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +210,7 @@ class CollectionConfig:
             raise ConfigError(msg)
 
     def _check_security(self) -> None:
-        check_choice(self.row_level_security, "row_level_security", (False, True))
+        check_flag(self.row_level_security, "row_level_security")
         if self.row_level_security and self.columns.domain_id is None:
             msg = "row_level_security keeps domains apart, for which columns maps no column"
             raise ConfigError(msg)
@@ -334,7 +307,4 @@ class MMR:
 
     def __post_init__(self) -> None:
         check_range(self.fetch_k, "fetch_k", 1, MAX_K)
-        value = self.lambda_mult
-        if not is_number(value) or not 0 <= value <= 1:
-            msg = f"lambda_mult must be a number from 0 to 1, not {value!r}"
-            raise ConfigError(msg)
+        check_number(self.lambda_mult, "lambda_mult", 0, 1)

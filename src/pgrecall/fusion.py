@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pgrecall.checks import is_number
+from pgrecall.checks import check_number
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,12 +37,6 @@ class Fusion(Protocol):
         ...
 
 
-def _check_share(value: object, what: str) -> None:
-    if not is_number(value) or not 0 <= value <= 1:
-        msg = f"{what} must be a number from 0 to 1, not {value!r}"
-        raise ConfigError(msg)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convex:
     """The weighted mean of the legs' scores, each from 0 to 1 (Bruch et al., An Analysis of Fusion Functions, 2023).
@@ -57,7 +51,7 @@ class Convex:
     alpha: float = 0.7
 
     def __post_init__(self) -> None:
-        _check_share(self.alpha, "alpha")
+        check_number(self.alpha, "alpha", 0, 1)
 
     @property
     def needs_every_score(self) -> bool:
@@ -93,15 +87,11 @@ class ReciprocalRank:
             if leg not in LEGS:
                 msg = f"weights knows {LEGS}, not {leg!r}"
                 raise ConfigError(msg)
-            if not is_number(weight) or weight < 0:
-                msg = f"the weight of {leg} must be a number of 0 or more, not {weight!r}"
-                raise ConfigError(msg)
+            check_number(weight, f"the weight of {leg}", 0)
         if self.weights and not any(self.weights.get(leg, 1.0) for leg in LEGS):
             msg = "at least one weight must be above 0"
             raise ConfigError(msg)
-        if not is_number(self.constant) or self.constant < 0:
-            msg = f"constant must be a number of 0 or more, not {self.constant!r}"
-            raise ConfigError(msg)
+        check_number(self.constant, "constant", 0)
 
     @property
     def needs_every_score(self) -> bool:

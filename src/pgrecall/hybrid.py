@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from pgrecall.config import MAX_K, SearchOptions, check_choice, check_range
+from pgrecall.checks import check_choice, check_flag, check_range, check_score
+from pgrecall.config import MAX_K, SearchOptions
 from pgrecall.errors import ConfigError
 from pgrecall.fusion import Convex, Fusion
 from pgrecall.text_search import TextSearch, configuration
@@ -42,9 +43,7 @@ class KeywordOptions:
             configuration(self.language)
         TextSearch(k1=1.2 if self.k1 is None else self.k1, b=0.75 if self.b is None else self.b)
         check_choice(self.syntax, "syntax", ("web", "plain"))
-        if not isinstance(self.fuzzy, bool):
-            msg = f"fuzzy must be True or False, not {self.fuzzy!r}"
-            raise ConfigError(msg)
+        check_flag(self.fuzzy, "fuzzy")
 
 
 QUESTION: Final = KeywordOptions(syntax="plain")
@@ -83,6 +82,7 @@ class HybridOptions:
         check_range(self.dense_k, "dense_k", 1, MAX_K)
         check_range(self.keyword_k, "keyword_k", 1, MAX_K)
         check_range(self.sparse_k, "sparse_k", 1, MAX_K)
+        check_score(self.score_threshold)
         if self.sparse is not None:
             object.__setattr__(self, "sparse", _checked(self.sparse))
         if not callable(getattr(self.fusion, "fuse", None)):

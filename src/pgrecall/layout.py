@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pgrecall.errors import ConfigError
+from pgrecall.checks import check_range
 
 # Planning a search over all domains takes longer with every partition.
 MAX_PARTITIONS: Final = 1_000
@@ -24,9 +24,7 @@ class HashPartitions:
     count: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or not isinstance(self.count, int) or not 2 <= self.count <= MAX_PARTITIONS:  # noqa: PLR2004 - one partition is none
-            msg = f"count must be a whole number from 2 to {MAX_PARTITIONS}, not {self.count!r}"
-            raise ConfigError(msg)
+        check_range(self.count, "count", 2, MAX_PARTITIONS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - pydantic resolves it in models with such settings
 from dataclasses import dataclass, field
 
-from pgrecall.config import check_range, check_seconds
+from pgrecall.checks import check_range, check_seconds
 from pgrecall.errors import ConfigError
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pgrecall.calling import in_thread
-from pgrecall.config import MAX_K, check_range
+from pgrecall.checks import check_range
+from pgrecall.config import MAX_K
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pgrecall.checks import is_number
+from pgrecall.checks import check_choice, check_number
 from pgrecall.errors import ConfigError
 
 DEFAULT_COLUMN: Final = "content_tsv"
@@ -98,21 +98,15 @@ class TextSearch:
 
     def __post_init__(self) -> None:
         configuration(self.language)
-        if self.engine not in ("builtin", "pg_textsearch"):
-            msg = f"engine must be 'builtin' or 'pg_textsearch', not {self.engine!r}"
-            raise ConfigError(msg)
+        check_choice(self.engine, "engine", ("builtin", "pg_textsearch"))
         if self.engine == "pg_textsearch" and self.language_key is not None:
             msg = "an index of pg_textsearch is of one language, so language_key has no effect there"
             raise ConfigError(msg)
         if self.language_key is not None and (not isinstance(self.language_key, str) or not self.language_key):
             msg = f"language_key must be a metadata key, not {self.language_key!r}"
             raise ConfigError(msg)
-        if not is_number(self.k1) or self.k1 < 0:
-            msg = f"k1 must be a number of 0 or more, not {self.k1!r}"
-            raise ConfigError(msg)
-        if not is_number(self.b) or not 0 <= self.b <= 1:
-            msg = f"b must be a number from 0 to 1, not {self.b!r}"
-            raise ConfigError(msg)
+        check_number(self.k1, "k1", 0)
+        check_number(self.b, "b", 0, 1)
 
     @classmethod
     def of(cls, value: TextSearch | str | None) -> TextSearch | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from pgrecall.checks import check_range
 from pgrecall.collection.administration import Administration
 from pgrecall.collection.finding import reading
 from pgrecall.collection.finding.exploration import Exploration
@@ -21,7 +22,6 @@ from pgrecall.collection.tenancy.verbs import Tenancy
 from pgrecall.collection.writing import changes, upserting
 from pgrecall.collection.writing.amending import Amending
 from pgrecall.collection.writing.documents import Documents
-from pgrecall.config import check_range
 from pgrecall.postgres import Database, LentSource
 from pgrecall.scope import Scope
 

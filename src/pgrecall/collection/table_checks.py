@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from pgrecall.checks import check_range
 from pgrecall.collection.finding import searching
 from pgrecall.collection.indexes import maintenance
 from pgrecall.collection.indexes.maintenance import Facts, Kind
 from pgrecall.collection.measuring.recall import RecallReport, recall
-from pgrecall.config import check_range
 from pgrecall.errors import ConfigError
 from pgrecall.findings import Finding, fail, ok, warn
 from pgrecall.planner.recommend import recommend_index

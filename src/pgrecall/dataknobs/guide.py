@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from pgrecall.config import check_range
+from pgrecall.checks import check_range
 
 _EXACT: Final = 1_000
 _SMALL: Final = 100_000

@@ -7,16 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, cast
 
-from pgrecall.config import (
-    HNSW,
-    CollectionConfig,
-    Columns,
-    Index,
-    IVFFlat,
-    SearchOptions,
-    check_choice,
-    check_range,
-)
+from pgrecall.checks import check_choice, check_flag, check_range
+from pgrecall.config import HNSW, CollectionConfig, Columns, Index, IVFFlat, SearchOptions
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
 from pgrecall.pooling import PoolConfig
@@ -91,7 +83,7 @@ class StoreOptions:
         metric.check_type(VectorType.VECTOR)
         object.__setattr__(self, "metric", metric)
         for name in ("auto_create_table", "auto_create_index"):
-            check_choice(getattr(self, name), name, (True, False))
+            check_flag(getattr(self, name), name)
         check_choice(self.id_type, "id_type", (None, *_ID_TYPES))
         check_choice(self.index_type, "index_type", _INDEX_TYPES)
         check_range(self.min_rows_for_index, "min_rows_for_index", 1, 2**63 - 1)

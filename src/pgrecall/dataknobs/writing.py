@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pgrecall.config import check_range
+from pgrecall.checks import check_range
 from pgrecall.dataknobs.columns import ColumnValues, checked
 from pgrecall.dataknobs.connecting import Connecting
 from pgrecall.errors import ConfigError, RecordError

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from langchain_core.documents import Document
 
+from pgrecall.checks import check_range
 from pgrecall.chunk_keys import ChunkKeys
 from pgrecall.collection.ingesting.entries import as_record
-from pgrecall.config import check_range
 from pgrecall.errors import ConfigError, RecordError
 from pgrecall.records import Record, RecordBatch
 

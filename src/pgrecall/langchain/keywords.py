@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.checks import is_number
+from pgrecall.checks import check_score
 from pgrecall.collection.keywords import (
     HYBRID_OPTIONS,
     KEYWORD_OPTIONS,
@@ -17,7 +17,6 @@ from pgrecall.collection.keywords import (
     search_options,
 )
 from pgrecall.config import MMR
-from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +70,7 @@ class Search:
             collection=in_domain(collection, keywords, SEARCH_KEYWORDS),
             filter=keywords.get("filter"),
             options=search_options(keywords),
-            threshold=_checked(keywords.get("score_threshold")),
+            threshold=check_score(keywords.get("score_threshold")),
             relevance=relevance,
         )
 
@@ -184,7 +183,7 @@ class KeywordSearch:
             collection=in_domain(collection, keywords, KEYWORD_KEYWORDS),
             filter=keywords.get("filter"),
             options=keyword_options(keywords),
-            threshold=_checked(keywords.get("score_threshold")),
+            threshold=check_score(keywords.get("score_threshold")),
         )
 
     def find(self, query: str, model: Embeddings, k: int) -> list[Match]:
@@ -221,7 +220,7 @@ class HybridSearch:
         Raises:
             ConfigError: One of them is not known, or its value is wrong.
         """
-        _checked(keywords.get("score_threshold"))
+        check_score(keywords.get("score_threshold"))
         return cls(
             collection=in_domain(collection, keywords, HYBRID_KEYWORDS),
             filter=keywords.get("filter"),
@@ -249,12 +248,3 @@ def relevance_of(match: Match, relevance: RelevanceFunction | None) -> float:
     if match.scores is not None:
         return match.score
     return match.relevance if relevance is None else relevance(match.distance)
-
-
-def _checked(threshold: object) -> float | None:
-    if threshold is None:
-        return None
-    if not is_number(threshold):
-        msg = f"score_threshold must be a relevance from 0 to 1, not {threshold!r}"
-        raise ConfigError(msg)
-    return float(threshold)

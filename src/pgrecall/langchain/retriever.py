@@ -12,9 +12,9 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStoreRetriever
 from pydantic import Field, model_validator
 
+from pgrecall.checks import check_range
 from pgrecall.collection.finding.reading import MAX_WINDOW
 from pgrecall.collection.keywords import refuse_unknown
-from pgrecall.config import check_range
 from pgrecall.errors import ConfigError
 from pgrecall.langchain.documents import to_document
 from pgrecall.langchain.keywords import (

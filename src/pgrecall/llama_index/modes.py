@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
-from pgrecall.checks import is_number
+from pgrecall.checks import check_number, check_range
 from pgrecall.collection.keywords import (
     HYBRID_OPTIONS,
     KEYWORD_OPTIONS,
@@ -18,7 +18,7 @@ from pgrecall.collection.keywords import (
     refuse_unknown,
     search_options,
 )
-from pgrecall.config import MAX_K, check_range
+from pgrecall.config import MAX_K
 from pgrecall.errors import ConfigError
 from pgrecall.hybrid import QUESTION
 from pgrecall.llama_index.filters import to_filter
@@ -302,10 +302,7 @@ def _threshold(query: VectorStoreQuery, keywords: Mapping[str, Any]) -> float:
     value = keywords.get(_THRESHOLD, query.mmr_threshold)
     if value is None:
         return _DEFAULT_THRESHOLD
-    if not is_number(value) or not 0 <= value <= 1:
-        msg = f"{_THRESHOLD} must be a number from 0 (as varied as possible) to 1 (simply the nearest), not {value!r}"
-        raise ConfigError(msg)
-    return float(value)
+    return float(check_number(value, _THRESHOLD, 0, 1))
 
 
 def _prefetch(k: int, keywords: Mapping[str, Any]) -> int:
@@ -317,9 +314,7 @@ def _prefetch(k: int, keywords: Mapping[str, Any]) -> int:
     if wanted is not None:
         return max(k, check_range(wanted, _PREFETCH, 1, MAX_K))
     factor = _DEFAULT_FACTOR if factor is None else factor
-    if not is_number(factor) or not 1 <= factor <= MAX_K:
-        msg = f"{_FACTOR} must be a number from 1 to {MAX_K}, not {factor!r}"
-        raise ConfigError(msg)
+    check_number(factor, _FACTOR, 1, MAX_K)
     return min(MAX_K, max(k, int(k * factor)))
 
 

@@ -8,8 +8,8 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, MetadataFilters
 
+from pgrecall.checks import check_range
 from pgrecall.collection.keywords import in_domain
-from pgrecall.config import check_range
 from pgrecall.llama_index.filters import to_filter
 from pgrecall.llama_index.loops import on_this_loop
 from pgrecall.llama_index.nodes import to_node

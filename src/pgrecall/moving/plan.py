@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.config import HNSW, CollectionConfig, IVFFlat, check_range, model_column
+from pgrecall.checks import check_range
+from pgrecall.config import HNSW, CollectionConfig, IVFFlat, model_column
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError, DimensionMismatch
 from pgrecall.moving.adopted import VECTORS

@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from pgrecall.checks import is_number
-from pgrecall.config import HNSW, Index, IVFFlat, check_range
+from pgrecall.checks import check_number, check_range, is_number
+from pgrecall.config import HNSW, Index, IVFFlat
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError
 from pgrecall.planner import costs
@@ -100,9 +100,7 @@ def recommend_index(
     if not is_number(recall) or not 0 < recall <= 1:
         msg = f"recall must be above 0 and at most 1, not {recall!r}"
         raise ConfigError(msg)
-    if not is_number(writes) or writes < 0:
-        msg = f"writes must be a number of rows a second, not {writes!r}"
-        raise ConfigError(msg)
+    check_number(writes, "writes, in rows a second,", 0)
     duration = costs.STATEMENT + costs.exact(dimensions, rows)
     if duration <= _FAST:
         why = f"comparing all {rows:,} rows takes about {duration / 1_000:.1f} ms, and finds every one of the nearest"

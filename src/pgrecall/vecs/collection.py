@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from pgrecall.config import SearchOptions, check_range
+from pgrecall.checks import check_range
+from pgrecall.config import SearchOptions
 from pgrecall.distance import Distance
 from pgrecall.errors import PerformanceWarning
 from pgrecall.records import Record

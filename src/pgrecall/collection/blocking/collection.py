@@ -9,6 +9,7 @@ from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from pgrecall import portal
+from pgrecall.checks import check_range
 from pgrecall.collection.blocking.administration import Administration
 from pgrecall.collection.blocking.amending import Amending
 from pgrecall.collection.blocking.documents import Documents
@@ -21,7 +22,6 @@ from pgrecall.collection.blocking.wording import Wording
 from pgrecall.collection.finding.retrieval import NEAR_AND_VARIED
 from pgrecall.collection.namespaces.blocking import Ledger
 from pgrecall.collection.writing import upserting
-from pgrecall.config import check_range
 from pgrecall.records import RecordBatch
 
 if TYPE_CHECKING:

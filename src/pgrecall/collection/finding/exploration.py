@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pgrecall.checks import is_number
+from pgrecall.checks import check_range, is_number
 from pgrecall.collection.finding import grouping, similar
 from pgrecall.collection.finding.retrieval import checked_extras
 from pgrecall.collection.finding.searching import Query
 from pgrecall.collection.handle import Bound
-from pgrecall.config import MAX_K, check_range
+from pgrecall.config import MAX_K
 from pgrecall.errors import ConfigError
 from pgrecall.filters import parse_field
 

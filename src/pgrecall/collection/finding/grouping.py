@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall import jsonb, vectors
+from pgrecall.checks import check_range
 from pgrecall.collection.finding import searching
 from pgrecall.collection.finding.reading import as_match
-from pgrecall.config import MAX_K, check_range
+from pgrecall.config import MAX_K
 from pgrecall.embeddings import as_vector
 from pgrecall.filters import In, parse, parse_field
 from pgrecall.records import Facet, Group

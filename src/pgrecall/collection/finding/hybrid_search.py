@@ -15,7 +15,7 @@ from pgrecall import vectors
 from pgrecall.collection.finding import keyword_search, searching, sparse_search
 from pgrecall.collection.finding.corpus import corpus_of
 from pgrecall.collection.finding.keyword_search import WordQuery, highlights
-from pgrecall.collection.finding.searching import Query, checked_score
+from pgrecall.collection.finding.searching import Query
 from pgrecall.collection.finding.sparse_search import SparseQuery
 from pgrecall.config import SearchOptions
 from pgrecall.embeddings import as_vector
@@ -75,7 +75,6 @@ class HybridQuery:
             FilterError: The filter is malformed.
         """
         options = options or HybridOptions()
-        checked_score(options.score_threshold)
         words = WordQuery.of(text, k, filter, options.words, extras=extras)
         wanted = k if options.rerank is None else options.rerank.fetched(k)
         near = Query.of(

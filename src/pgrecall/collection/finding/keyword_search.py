@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pgrecall.checks import check_range, check_score
 from pgrecall.collection.finding.corpus import corpus_of
 from pgrecall.collection.finding.estimating import estimate
 from pgrecall.collection.finding.query_lexemes import lexemes_of, read_words, with_similar
 from pgrecall.collection.finding.reading import as_match
-from pgrecall.collection.finding.searching import checked_score
-from pgrecall.config import MAX_K, SearchOptions, check_range
+from pgrecall.config import MAX_K, SearchOptions
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.filters import parse
 from pgrecall.hybrid import KeywordOptions
@@ -93,7 +93,7 @@ class WordQuery:
             k=k,
             filter=parse(filter),
             options=options,
-            min_score=checked_score(min_score),
+            min_score=check_score(min_score),
             extras=extras,
         )
 

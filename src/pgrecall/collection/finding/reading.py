@@ -6,7 +6,7 @@ import json
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.config import check_range
+from pgrecall.checks import check_range
 from pgrecall.errors import ConfigError, RecordError, SchemaError
 from pgrecall.filters import parse
 from pgrecall.metadata_types import COLUMN_NOTES, restore

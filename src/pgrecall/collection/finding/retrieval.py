@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from pgrecall.checks import check_range
 from pgrecall.collection.finding import searching
 from pgrecall.collection.handle import Bound
-from pgrecall.config import MAX_K, MMR, SearchOptions, check_range
+from pgrecall.config import MAX_K, MMR, SearchOptions
 from pgrecall.errors import ConfigError
 from pgrecall.records import Extra
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from pgrecall import codes, vectors
-from pgrecall.checks import is_number
+from pgrecall.checks import check_range, check_score
 from pgrecall.collection.finding.drift import warn_if_outgrown
 from pgrecall.collection.finding.estimating import Counts, counts, learn
 from pgrecall.collection.finding.reading import as_matches
-from pgrecall.config import MAX_K, SearchOptions, check_range
+from pgrecall.config import MAX_K, SearchOptions
 from pgrecall.embeddings import as_vector
-from pgrecall.errors import ConfigError, PerformanceWarning
+from pgrecall.errors import PerformanceWarning
 from pgrecall.filters import leaves, parse
 from pgrecall.filters.limits import may_be_kept
 from pgrecall.mmr import maximal_marginal_relevance
@@ -92,7 +92,7 @@ class Query:
             k=k,
             filter=parse(filter),
             options=options or _NO_OPTIONS,
-            min_score=checked_score(min_score),
+            min_score=check_score(min_score),
             extras=extras,
         )
 
@@ -283,17 +283,3 @@ def warn_of_scans(handle: Handle, table: Table, lacking: str) -> None:
         "compares all of them; build one with create_index()"
     )
     warnings.warn(msg, PerformanceWarning, stacklevel=2)
-
-
-def checked_score(value: object) -> float | None:
-    """Return *value* if it can be a smallest score.
-
-    Raises:
-        ConfigError: It is not a finite number.
-    """
-    if value is None:
-        return None
-    if not is_number(value):
-        msg = f"score_threshold must be a finite number, not {value!r}"
-        raise ConfigError(msg)
-    return float(value)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from pgrecall.checks import check_range
 from pgrecall.collection.finding import hybrid_search, keyword_search, sparse_search
 from pgrecall.collection.finding.retrieval import checked_extras
 from pgrecall.collection.finding.searching import Query
 from pgrecall.collection.handle import Bound
-from pgrecall.config import MAX_K, check_range
+from pgrecall.config import MAX_K
 from pgrecall.records import WordExtra
 
 if TYPE_CHECKING:

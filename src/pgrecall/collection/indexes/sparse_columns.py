@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgrecall.checks import check_range
 from pgrecall.collection.indexes.building import alone, require_direct
 from pgrecall.collection.indexes.deriving import alter_quickly
 from pgrecall.collection.indexes.indexing import current
-from pgrecall.config import MAX_SPARSE_DIMENSIONS, check_range
+from pgrecall.config import MAX_SPARSE_DIMENSIONS
 from pgrecall.errors import ConfigError, DimensionMismatch, SchemaError
 from pgrecall.sql import ddl
 

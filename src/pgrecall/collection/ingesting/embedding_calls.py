@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from pgrecall.calling import in_thread
-from pgrecall.config import check_range
+from pgrecall.checks import check_number, check_range
 from pgrecall.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ EmbedLike = Callable[[list[str]], Any]
 RetryableLike = tuple[Any, ...] | Callable[[Exception], bool] | None
 """After which errors to try again: types of errors, or a function of one."""
 
+_DAY: Final = 86_400
 _PASSING_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 # Errors of clients that derive from none of Python's own, by the name of a class that they derive from.
 _PASSING_NAMES: Final = frozenset(
@@ -64,10 +65,7 @@ class EmbeddingRetry:
     def __post_init__(self) -> None:
         check_range(self.attempts, "attempts", 1, 1_000)
         for name in ("first_delay", "max_delay"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86_400:  # noqa: PLR2004 - a day
-                msg = f"{name} must be a number of seconds from 0 to 86400, not {value!r}"
-                raise ConfigError(msg)
+            check_number(getattr(self, name), f"{name} in seconds", 0, _DAY)
         kinds = self.retryable
         if isinstance(kinds, tuple):
             if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):

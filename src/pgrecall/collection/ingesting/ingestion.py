@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from pgrecall.checks import check_range
 from pgrecall.collection.ingesting.embedding_calls import EmbeddingRetry
 from pgrecall.collection.ingesting.entries import as_record, with_hashed_id
-from pgrecall.config import HNSW, Index, IVFFlat, check_range
+from pgrecall.config import HNSW, Index, IVFFlat
 from pgrecall.errors import ConfigError
 from pgrecall.records import Record
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from pgrecall.checks import check_range
 from pgrecall.collection.finding import searching
-from pgrecall.config import SearchOptions, check_range
+from pgrecall.config import SearchOptions
 from pgrecall.distance import Distance
 from pgrecall.embeddings import as_matrix, as_vector
 from pgrecall.errors import ConfigError, RecordError

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from pgrecall.checks import check_range, is_number
 from pgrecall.collection.ingesting.embedding_calls import EmbeddingRetry
-from pgrecall.config import HNSW, Index, IVFFlat, check_range
+from pgrecall.config import HNSW, Index, IVFFlat
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError
 
@@ -50,7 +51,7 @@ class ReembedOptions:
         check_range(self.embed_calls, "embed_calls", 1, 1_000)
         check_range(self.sample, "sample", 0, _MOST)
         check_range(self.k, "k", 1, 1_000)
-        if isinstance(self.load, bool) or not isinstance(self.load, int | float) or not 0 < self.load <= 1:
+        if not is_number(self.load) or not 0 < self.load <= 1:
             msg = f"load must be a number above 0 and up to 1, not {self.load!r}"
             raise ConfigError(msg)
         if self.vector_type is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from pgrecall.checks import check_range
 from pgrecall.collection.indexes import indexing
 from pgrecall.collection.indexes.building import Builder, alone, require_direct
 from pgrecall.collection.ingesting.embedding_calls import Embedder, EmbedLike
@@ -13,7 +14,7 @@ from pgrecall.collection.models import model_columns
 from pgrecall.collection.models.filling import Filling
 from pgrecall.collection.models.reembed_report import ReembedOptions, ReembedProgress, ReembedReport
 from pgrecall.collection.namespaces.runs import IngestFailure
-from pgrecall.config import ORIGINAL_MODEL, check_model, check_range
+from pgrecall.config import ORIGINAL_MODEL, check_model
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.postgres import catalog, statistics
 from pgrecall.sql import ddl, models

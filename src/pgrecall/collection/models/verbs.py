@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
+from pgrecall.checks import check_range
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.indexes.progress import listener
 from pgrecall.collection.models import model_columns
 from pgrecall.collection.models.reembed_report import ReembedOptions, ReembedReport
 from pgrecall.collection.models.reembedding import Reembedding
-from pgrecall.config import check_model, check_range
+from pgrecall.config import check_model
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:

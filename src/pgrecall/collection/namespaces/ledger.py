@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from asyncpg import exceptions as pg
 
 from pgrecall import jsonb
-from pgrecall.checks import is_number
+from pgrecall.checks import check_range, is_number
 from pgrecall.collection.namespaces.namespace import Namespace
-from pgrecall.config import check_range
 from pgrecall.errors import ConfigError
 from pgrecall.scope import Scope
 from pgrecall.sql import ledger as sql

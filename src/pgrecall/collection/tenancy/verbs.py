@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
+from pgrecall.checks import check_range
 from pgrecall.collection.definition import Rights
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.models import model_columns
@@ -14,7 +15,6 @@ from pgrecall.collection.tenancy.domain_partitions import create_domain, drop_do
 from pgrecall.collection.tenancy.isolating import forget_move
 from pgrecall.collection.writing.changes import clear
 from pgrecall.collection.writing.upserting import check_writable
-from pgrecall.config import check_range
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.layout import ListPartitions
 from pgrecall.rows.values import content

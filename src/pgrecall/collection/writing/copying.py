@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pgrecall import jsonb, sparse
+from pgrecall.checks import check_range
 from pgrecall.collection.finding import reading
 from pgrecall.collection.indexes.progress import listener
 from pgrecall.collection.writing import upserting
-from pgrecall.config import check_range
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError, CopyMismatch, PGRecallError, RecordError
 from pgrecall.records import RecordBatch

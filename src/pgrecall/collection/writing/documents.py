@@ -6,11 +6,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pgrecall.checks import check_range
 from pgrecall.collection.finding.reading import check_one_domain
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.indexes import automatic
 from pgrecall.collection.writing import changes, upserting
-from pgrecall.config import check_range
 from pgrecall.errors import ConfigError, SchemaError
 from pgrecall.filters import parse
 from pgrecall.records import RecordBatch, as_records

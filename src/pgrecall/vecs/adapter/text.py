@@ -6,7 +6,7 @@ import importlib
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pgrecall.config import check_range
+from pgrecall.checks import check_range
 from pgrecall.vecs.adapter.steps import AdapterContext, AdapterStep
 from pgrecall.vecs.exc import MissingDependency, translated
 
