@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgrecall import HNSW, CollectionConfig, Columns, IVFFlat, Record, SearchOptions
-from pgrecall.columns import MAX_IDENTIFIER_BYTES
+from pgrecall.checks import MAX_IDENTIFIER_BYTES
 from pgrecall.errors import ConfigError, FilterError, PGRecallError
 from pgrecall.filters import And, Equals, In, Key, Not, parse
 from pgrecall.filters.limits import MAX_OPERANDS, MAX_VALUES_IN_ALL

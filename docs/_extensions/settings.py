@@ -81,8 +81,6 @@ def limits(settings: type, option: str) -> str:
     except pgrecall.PGRecallError as error:
         found = _LIMITS.search(str(error))
         return "" if found is None else found[1] or found[2]
-    except (AttributeError, TypeError):
-        pass  # it takes an object of ours, whose parts it asks for
     return ""
 
 

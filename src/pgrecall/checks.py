@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 INT4: Final = range(-(2**31), 2**31)
 """What PostgreSQL's integer holds."""
+MAX_IDENTIFIER_BYTES: Final = 63
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -89,6 +90,26 @@ def check_instance(value: object, what: str, kind: type | UnionType, wanted: str
     if not isinstance(value, kind):
         msg = f"{what} must be {wanted}, not {_shown(value)}"
         raise ConfigError(msg)
+
+
+def check_identifier(name: object, what: str) -> str:
+    """Return *name* if PostgreSQL can keep it whole as an identifier.
+
+    Raises:
+        ConfigError: It is empty, holds NUL, or is longer than 63 bytes (PostgreSQL would cut it).
+    """
+    if not isinstance(name, str) or not name or "\x00" in name:
+        msg = f"{what} must be a non-empty string without NUL, not {name!r}"
+        raise ConfigError(msg)
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        msg = f"{what} {name!r} holds a lone surrogate, which is not valid Unicode"
+        raise ConfigError(msg) from None
+    if size > MAX_IDENTIFIER_BYTES:
+        msg = f"{what} {name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes, the most that PostgreSQL keeps"
+        raise ConfigError(msg)
+    return name
 
 
 def check_texts(value: object, what: str) -> None:

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Final
 
+from pgrecall.checks import check_identifier, check_instance
 from pgrecall.errors import ConfigError
-
-MAX_IDENTIFIER_BYTES: Final = 63
-
-
-def check_identifier(name: object, what: str) -> str:
-    """Return *name* if PostgreSQL can keep it whole as an identifier.
-
-    Raises:
-        ConfigError: It is empty, holds NUL, or is longer than 63 bytes (PostgreSQL would cut it).
-    """
-    if not isinstance(name, str) or not name or "\x00" in name:
-        msg = f"{what} must be a non-empty string without NUL, not {name!r}"
-        raise ConfigError(msg)
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        msg = f"{what} {name!r} holds a lone surrogate, which is not valid Unicode"
-        raise ConfigError(msg) from None
-    if size > MAX_IDENTIFIER_BYTES:
-        msg = f"{what} {name!r} is longer than {MAX_IDENTIFIER_BYTES} bytes, the most that PostgreSQL keeps"
-        raise ConfigError(msg)
-    return name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +62,14 @@ class Columns:
         names = self.mapping()
         for logical, name in {"id": self.id, "embedding": self.embedding, **names}.items():
             check_identifier(name, f"column {logical}")
-        if isinstance(self.metadata_columns, str) or not isinstance(self.metadata_columns, Iterable):
+        if isinstance(self.metadata_columns, str | bytes | Mapping) or not isinstance(self.metadata_columns, Iterable):
             msg = f"metadata_columns must be a sequence of names, not {self.metadata_columns!r}"
             raise ConfigError(msg)
         object.__setattr__(self, "metadata_columns", tuple(self.metadata_columns))
-        taken = [*names.values(), *(check_identifier(name, "a metadata column") for name in self.metadata_columns)]
+        taken = [
+            *names.values(),
+            *(check_identifier(name, "a name in metadata_columns") for name in self.metadata_columns),
+        ]
         if len(set(taken)) != len(taken):
             msg = f"two columns have the same name: {sorted(taken)}"
             raise ConfigError(msg)
@@ -104,6 +86,9 @@ class Columns:
                 msg = "no_document says what document_key says of records without document; pass document_key too"
                 raise ConfigError(msg)
             return
+        check_instance(self.document_key, "document_key", str, "a metadata key")
+        if self.no_document is not None:
+            check_instance(self.no_document, "no_document", str, "a text, or None where the key is missing")
         if not self.document_key or self.document_id is not None or self.metadata is None:
             msg = (
                 f"document_key={self.document_key!r} names the document in the metadata, instead of a column: it needs "

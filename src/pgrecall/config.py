@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pgrecall.checks import check_choice, check_flag, check_number, check_range
-from pgrecall.columns import Columns, check_identifier
+from pgrecall.checks import check_choice, check_flag, check_identifier, check_instance, check_number, check_range
+from pgrecall.columns import Columns
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
-from pgrecall.layout import HashPartitions, Layout, ListPartitions
+from pgrecall.layout import Layout
 from pgrecall.plan import Access
 from pgrecall.promoted import CONTENT, parse_fields
 from pgrecall.text_search import TextSearch
@@ -95,6 +95,11 @@ class IVFFlat:
 Index = HNSW | IVFFlat
 
 
+def check_index(index: object, wanted: str = "an HNSW or an IVFFlat") -> None:
+    """Raise `ConfigError` where *index* is not the kind and parameters of one."""
+    check_instance(index, "index", Index, wanted)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionConfig:
     """What a collection is: one table and how its rows are compared.
@@ -156,6 +161,8 @@ class CollectionConfig:
     def __post_init__(self) -> None:
         check_identifier(self.name, "collection name")
         check_identifier(self.schema, "schema")
+        check_flag(self.any_distance, "any_distance")
+        check_instance(self.columns, "columns", Columns, "a Columns")
         if self.distance is not None:
             object.__setattr__(self, "distance", Distance.parse(self.distance))
         if self.vector_type is not None:
@@ -168,9 +175,8 @@ class CollectionConfig:
         if self.model is not None:
             check_model(self.model)
         check_choice(self.setup, "setup", ("create", "validate"))
-        if self.index not in (None, "auto") and not isinstance(self.index, HNSW | IVFFlat):
-            msg = f"index must be None, 'auto', an HNSW or an IVFFlat, not {self.index!r}"
-            raise ConfigError(msg)
+        if not (self.index is None or (isinstance(self.index, str) and self.index == "auto")):
+            check_index(self.index, "None, 'auto', an HNSW or an IVFFlat")
         check_range(self.min_rows_for_index, "min_rows_for_index", 1, 2**63 - 1)
         if self.columns.newest_by is not None and self.setup == "create":
             msg = "Columns.newest_by is for a table that is there and stays as it is: pass setup='validate' with it"
@@ -193,10 +199,7 @@ class CollectionConfig:
     def _check_layout(self) -> None:
         if self.layout is None:
             return
-        kinds = HashPartitions | ListPartitions
-        if not isinstance(self.layout, kinds):  # pyright: ignore[reportUnnecessaryIsInstance] - of callers
-            msg = f"layout must be HashPartitions(count=…), ListPartitions() or None, not {self.layout!r}"
-            raise ConfigError(msg)
+        check_instance(self.layout, "layout", Layout, "HashPartitions(count=…), ListPartitions() or None")
         if self.columns.domain_id is None:
             msg = "partitions are by domain, for which columns maps no column"
             raise ConfigError(msg)
@@ -229,15 +232,14 @@ class CollectionConfig:
             raise ConfigError(msg)
 
     def _check_words(self, words: TextSearch) -> None:
-        column = check_identifier(words.column, "the column of text_search")
         if self.columns.content is None:
             msg = "text_search is of the content, for which columns maps no column"
             raise ConfigError(msg)
         if words.language_key is not None and self.columns.metadata is None:
             msg = "language_key is read from the metadata, for which columns maps no column"
             raise ConfigError(msg)
-        if column in {CODE_COLUMN, *self.columns.mapping().values(), *self.columns.metadata_columns}:
-            msg = f"the column of text_search cannot be called {column!r}: the table has a column of this name"
+        if words.column in {CODE_COLUMN, *self.columns.mapping().values(), *self.columns.metadata_columns}:
+            msg = f"the column of text_search cannot be called {words.column!r}: the table has a column of this name"
             raise ConfigError(msg)
 
     @property
@@ -281,6 +283,7 @@ class SearchOptions:
     max_scan_tuples: int | None = None
 
     def __post_init__(self) -> None:
+        check_flag(self.exact, "exact")
         limits = {"ef_search": 1000, "probes": 32_768, "overfetch": 100, "max_scan_tuples": 2**31 - 1}
         for name, high in limits.items():
             if (value := getattr(self, name)) is not None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pgrecall.checks import check_number
+from pgrecall.checks import check_instance, check_number
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     Identity = tuple[str | None, str]
     Rankings = Mapping[str, Sequence[Identity]]
@@ -83,6 +84,7 @@ class ReciprocalRank:
     constant: float = 60.0
 
     def __post_init__(self) -> None:
+        check_instance(self.weights, "weights", Mapping, "a mapping such as {'dense': 1, 'keyword': 0.5}")
         for leg, weight in self.weights.items():
             if leg not in LEGS:
                 msg = f"weights knows {LEGS}, not {leg!r}"

@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from pgrecall.checks import check_choice, check_flag, check_range, check_score
+from pgrecall.checks import check_choice, check_flag, check_instance, check_range, check_score
 from pgrecall.config import MAX_K, SearchOptions
 from pgrecall.errors import ConfigError
 from pgrecall.fusion import Convex, Fusion
+from pgrecall.reranking import Rerank
 from pgrecall.text_search import TextSearch, configuration
 
 if TYPE_CHECKING:
     from pgrecall.records import SparseEmbedding
-    from pgrecall.reranking import Rerank
+
+
+def _check_rerank(rerank: object) -> None:
+    if rerank is not None:
+        check_instance(rerank, "rerank", Rerank, "a Rerank(scorer=…)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,7 @@ class KeywordOptions:
         TextSearch(k1=1.2 if self.k1 is None else self.k1, b=0.75 if self.b is None else self.b)
         check_choice(self.syntax, "syntax", ("web", "plain"))
         check_flag(self.fuzzy, "fuzzy")
+        _check_rerank(self.rerank)
 
 
 QUESTION: Final = KeywordOptions(syntax="plain")
@@ -88,6 +94,9 @@ class HybridOptions:
         if not callable(getattr(self.fusion, "fuse", None)):
             msg = f"fusion must be Convex(), ReciprocalRank() or Union(), not {self.fusion!r}"
             raise ConfigError(msg)
+        check_instance(self.words, "words", KeywordOptions, "a KeywordOptions")
+        check_instance(self.search, "search", SearchOptions, "a SearchOptions")
+        _check_rerank(self.rerank)
         if self.words.rerank is not None:
             msg = "pass rerank to HybridOptions itself: what both find together is ordered anew"
             raise ConfigError(msg)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - pydantic resolves it in models with such settings
 from dataclasses import dataclass, field
 
-from pgrecall.checks import check_range, check_seconds
-from pgrecall.errors import ConfigError
+from pgrecall.checks import check_flag, check_instance, check_range, check_seconds, check_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +68,7 @@ class PoolConfig:
         for name in ("command_timeout", "acquire_timeout"):
             if (value := getattr(self, name)) is not None:
                 check_seconds(value, name)
-        if not isinstance(self.retry, RetryConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
-            msg = f"retry must be a RetryConfig, not {type(self.retry).__name__}"
-            raise ConfigError(msg)
+        if self.prepared_statements is not None:
+            check_flag(self.prepared_statements, "prepared_statements")
+        check_texts(self.server_settings, "server_settings")
+        check_instance(self.retry, "retry", RetryConfig, "a RetryConfig")

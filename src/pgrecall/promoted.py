@@ -15,6 +15,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, get_origin
 
+from pgrecall.checks import MAX_IDENTIFIER_BYTES
 from pgrecall.errors import ConfigError, FilterError
 from pgrecall.filters import Key, parse_key
 
@@ -22,7 +23,6 @@ from pgrecall.filters import Key, parse_key
 MAX_FIELDS: Final = 8
 MAX_TEXT_BYTES: Final = 64
 MAX_NUMBER_DIGITS: Final = 40
-_MAX_IDENTIFIER_BYTES: Final = 63
 _SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"})
 CONTENT: Final = "$content"
 """Among fields: filters on the content are to be fast, by an index on its trigrams."""
@@ -126,8 +126,8 @@ def parse_fields(fields: Mapping[str, Any]) -> tuple[PromotedField, ...]:
             msg = f"field {name!r}: {error}"
             raise ConfigError(msg) from None
         field = PromotedField(key, FieldType.parse(kind))
-        if "\x00" in field.column or len(field.column.encode(errors="replace")) > _MAX_IDENTIFIER_BYTES:
-            msg = f"field {name!r} cannot be the name of a column: that has at most {_MAX_IDENTIFIER_BYTES} bytes"
+        if "\x00" in field.column or len(field.column.encode(errors="replace")) > MAX_IDENTIFIER_BYTES:
+            msg = f"field {name!r} cannot be the name of a column: that has at most {MAX_IDENTIFIER_BYTES} bytes"
             raise ConfigError(msg)
         found.append(field)
     columns = [field.column for field in found]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pgrecall.calling import in_thread
-from pgrecall.checks import check_range
+from pgrecall.checks import check_function, check_range
 from pgrecall.config import MAX_K
 from pgrecall.errors import ConfigError
 
@@ -35,9 +35,7 @@ class Rerank:
     top_n: int = 50
 
     def __post_init__(self) -> None:
-        if not callable(self.scorer):
-            msg = f"the scorer must be callable with a query and a list of texts, not {self.scorer!r}"
-            raise ConfigError(msg)
+        check_function(self.scorer, "scorer", "takes a query and a list of texts")
         check_range(self.top_n, "top_n", 1, MAX_K)
 
     def fetched(self, k: int) -> int:

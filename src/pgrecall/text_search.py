@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pgrecall.checks import check_choice, check_number
+from pgrecall.checks import check_choice, check_identifier, check_number
 from pgrecall.errors import ConfigError
 
 DEFAULT_COLUMN: Final = "content_tsv"
@@ -98,6 +98,7 @@ class TextSearch:
 
     def __post_init__(self) -> None:
         configuration(self.language)
+        check_identifier(self.column, "column")
         check_choice(self.engine, "engine", ("builtin", "pg_textsearch"))
         if self.engine == "pg_textsearch" and self.language_key is not None:
             msg = "an index of pg_textsearch is of one language, so language_key has no effect there"

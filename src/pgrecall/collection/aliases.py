@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pgrecall.checks import check_identifier
 from pgrecall.collection.namespaces.namespace import Namespace
-from pgrecall.config import CollectionConfig, check_identifier
+from pgrecall.config import CollectionConfig
 from pgrecall.errors import CollectionExists, CollectionNotFound
 from pgrecall.postgres import catalog
 from pgrecall.scope import DEFAULT_DOMAIN

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
+from pgrecall.checks import check_identifier
 from pgrecall.collection.aliases import Aliases
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.collection.handle import Handle
@@ -14,7 +15,6 @@ from pgrecall.collection.namespaces.key_values import AsyncKeyValues
 from pgrecall.collection.namespaces.namespace import Namespace
 from pgrecall.collection.namespaces.runs import forget_runs, rename_runs
 from pgrecall.collection.schema import ensure_table
-from pgrecall.columns import check_identifier
 from pgrecall.config import CollectionConfig
 from pgrecall.errors import CollectionExists, CollectionNotFound, ConfigError, PermissionDenied
 from pgrecall.pooling import PoolConfig

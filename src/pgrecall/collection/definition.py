@@ -6,7 +6,8 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.config import HNSW, CollectionConfig, IVFFlat, check_identifier
+from pgrecall.checks import check_flag, check_identifier
+from pgrecall.config import HNSW, CollectionConfig, IVFFlat
 from pgrecall.errors import ConfigError, DimensionMismatch
 from pgrecall.promoted import CONTENT, PromotedField
 from pgrecall.sql import ddl, lookups, number_lookups, promoted, security, side_tables, text_column
@@ -48,6 +49,8 @@ class Rights:
 
     def __post_init__(self) -> None:
         check_identifier(self.role, "role")
+        check_flag(self.create, "create")
+        check_flag(self.write, "write")
 
 
 def new_table(config: CollectionConfig, dimensions: int, vector_schema: str) -> Table:

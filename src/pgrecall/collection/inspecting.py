@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgrecall.checks import check_identifier
 from pgrecall.collection.server_checks import check_server
-from pgrecall.columns import check_identifier
 from pgrecall.postgres import catalog
 from pgrecall.sql.domains import domain_names
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,7 @@ from pgrecall.hybrid import QUESTION, HybridOptions, KeywordOptions
 from pgrecall.reranking import Rerank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pgrecall.collection.blocking.collection import Collection
 
@@ -105,10 +104,7 @@ def _fusion(keywords: Mapping[str, Any]) -> Fusion:
     if kind == "union":
         return Union()
     if kind == "rrf":
-        if weights is not None and not isinstance(weights, Mapping):
-            msg = f"weights must be a mapping such as {{'dense': 1, 'keyword': 0.5}}, not {weights!r}"
-            raise ConfigError(msg)
-        return ReciprocalRank(weights=weights or {})
+        return ReciprocalRank() if weights is None else ReciprocalRank(weights=weights)
     return kind
 
 

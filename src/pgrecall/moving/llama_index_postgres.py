@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall import jsonb
+from pgrecall.checks import check_identifier
 from pgrecall.chunk_keys import ChunkKeys
 from pgrecall.collection.adopting import THEIRS
-from pgrecall.columns import check_identifier
 from pgrecall.config import CollectionConfig
 from pgrecall.distance import Distance
 from pgrecall.errors import CollectionNotFound, SchemaError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from pgrecall.checks import check_identifier
 from pgrecall.collection import Client as Engine
-from pgrecall.config import CollectionConfig, check_identifier
+from pgrecall.config import CollectionConfig
 from pgrecall.distance import Distance
 from pgrecall.moving.tables import VECS_COLUMNS, VECS_SCHEMA
 from pgrecall.vecs.collection import Collection

@@ -15,13 +15,13 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 
+from pgrecall.checks import MAX_IDENTIFIER_BYTES
 from pgrecall.cli.demo.corpus import Corpus, Question
 from pgrecall.cli.demo.folder import read_folder
 from pgrecall.cli.demo.python_docs import read_python_docs
 from pgrecall.cli.demo.report import Report, duration
 from pgrecall.cli.errors import BadUsage, CommandError, one_line_errors
 from pgrecall.collection import Client, Collection
-from pgrecall.columns import MAX_IDENTIFIER_BYTES
 from pgrecall.config import CollectionConfig
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.checks import check_range
+from pgrecall.checks import check_flag, check_function, check_instance, check_range
 from pgrecall.collection.ingesting.embedding_calls import EmbeddingRetry
 from pgrecall.collection.ingesting.entries import as_record, with_hashed_id
-from pgrecall.config import HNSW, Index, IVFFlat
+from pgrecall.config import Index, check_index
 from pgrecall.errors import ConfigError
 from pgrecall.records import Record
 
@@ -67,15 +68,17 @@ class IngestOptions:
                 check_range(getattr(self, name), name, 0, 2**63 - 1)
         for name, what in (("convert", "makes a Record"), ("text", "says what of a record is embedded")):
             given = getattr(self, name)
-            if given is not None and not callable(given):
-                msg = f"{name} must be a function that {what}, not {type(given).__name__}"
-                raise ConfigError(msg)
+            if given is not None:
+                check_function(given, name, what)
+        check_instance(self.optional, "optional", AbstractSet, f"a set of names among {', '.join(OPTIONAL_COLUMNS)}")
         if unknown := set(self.optional) - set(OPTIONAL_COLUMNS):
-            msg = f"optional may hold {', '.join(OPTIONAL_COLUMNS)}, not {', '.join(map(repr, sorted(unknown)))}"
+            msg = f"optional may hold {', '.join(OPTIONAL_COLUMNS)}, not {', '.join(sorted(map(repr, unknown)))}"
             raise ConfigError(msg)
-        if self.index is not None and not isinstance(self.index, HNSW | IVFFlat):
-            msg = f"index must be an HNSW or an IVFFlat, not {type(self.index).__name__}"
-            raise ConfigError(msg)
+        check_flag(self.hash_ids, "hash_ids")
+        check_flag(self.skip_unchanged, "skip_unchanged")
+        check_instance(self.retry, "retry", EmbeddingRetry, "an EmbeddingRetry")
+        if self.index is not None:
+            check_index(self.index)
 
     def record(self, item: Any) -> Record:
         """Return *item* as a record."""

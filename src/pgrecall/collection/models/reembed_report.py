@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pgrecall.checks import check_range, is_number
+from pgrecall.checks import check_instance, check_range, is_number
 from pgrecall.collection.ingesting.embedding_calls import EmbeddingRetry
-from pgrecall.config import HNSW, Index, IVFFlat
+from pgrecall.config import Index, check_index
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError
 
@@ -56,9 +56,9 @@ class ReembedOptions:
             raise ConfigError(msg)
         if self.vector_type is not None:
             object.__setattr__(self, "vector_type", VectorType.parse(self.vector_type))
-        if self.index is not None and not isinstance(self.index, HNSW | IVFFlat):
-            msg = f"index must be an HNSW or an IVFFlat, not {type(self.index).__name__}"
-            raise ConfigError(msg)
+        check_instance(self.retry, "retry", EmbeddingRetry, "an EmbeddingRetry")
+        if self.index is not None:
+            check_index(self.index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
