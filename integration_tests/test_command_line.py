@@ -99,7 +99,7 @@ def test_search_finds_what_the_engine_finds(collection, module_database, tmp_pat
     few = collection.search(embedding, 3, filter={"n": 4})
     assert ids("--vector", json.dumps(embedding), "--filter", '{"n": 4}') == [("e", pytest.approx(few[0].score))]
     assert (
-        ids("--vector", json.dumps(embedding), "--min-score", str(collection.search(embedding)[0].score - 1e-6))
+        ids("--vector", json.dumps(embedding), "--score-threshold", str(collection.search(embedding)[0].score - 1e-6))
         == expected[:1]
     )
     words = [(match.id, pytest.approx(match.score)) for match in collection.search_keyword("lock", 3)]

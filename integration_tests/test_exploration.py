@@ -149,7 +149,7 @@ async def test_all_within_a_distance_are_found(kind, docs, filter):
     found = await docs.search_range(query, max_distance=radius + 1e-5, filter=filter)
     assert len(found) == 138
     assert [match.distance for match in found] == sorted(match.distance for match in found)
-    by_score = await docs.search_range(query, min_score=found[-1].score, filter=filter)
+    by_score = await docs.search_range(query, score_threshold=found[-1].score, filter=filter)
     assert {match.id for match in by_score} >= {match.id for match in found[:-1]}
     nearest = await docs.search_range(query, max_distance=radius + 1e-5, filter=filter, limit=5)
     assert [match.id for match in nearest] == [match.id for match in found[:5]]
@@ -157,10 +157,10 @@ async def test_all_within_a_distance_are_found(kind, docs, filter):
 
 
 @pytest.mark.parametrize(
-    "bounds", [{}, {"max_distance": 1, "min_score": 1}, {"max_distance": float("nan")}, {"min_score": "x"}]
+    "bounds", [{}, {"max_distance": 1, "score_threshold": 1}, {"max_distance": float("nan")}, {"score_threshold": "x"}]
 )
 async def test_range_needs_one_bound(kind, docs, bounds):
-    with pytest.raises(ConfigError, match="either max_distance or min_score"):
+    with pytest.raises(ConfigError, match="either max_distance or score_threshold"):
         await docs.search_range(kind[0].query(), **bounds)
 
 
@@ -385,7 +385,7 @@ def test_blocking_callers_find_the_same(kind):
         docs = client.collection(kind[2])
         query = kind[0].query()
         assert [m.id for m in docs.search_many([query], 3)[0]] == [m.id for m in docs.search(query, 3)]
-        assert len(docs.search_range(query, min_score=-(10**9), limit=7)) == 7
+        assert len(docs.search_range(query, score_threshold=-(10**9), limit=7)) == 7
         assert len(docs.search_by_id("r00003", 4)) == len(docs.recommend(["r00003"], 4)) == 4
         assert len(docs.search_groups(query, groups=2)) == 2
         assert docs.facet("half")[0].value in (0, 1)

@@ -36,7 +36,7 @@ class _Question:
         embedding: The embedding; `None` where only words are.
         k: Records wanted.
         filter: Which metadata they must have.
-        min_score: The least score, if there is one.
+        score_threshold: The least score, if there is one.
         exact: Whether all rows are compared.
     """
 
@@ -44,20 +44,20 @@ class _Question:
     embedding: Any
     k: int
     filter: dict[str, Any] | None
-    min_score: float | None
+    score_threshold: float | None
     exact: bool
 
     def ask(self, collection: Collection) -> list[Match]:
         """Return what is found, best first."""
         if self.embedding is None:
             return collection.search_keyword(
-                self.text or "", self.k, filter=self.filter, score_threshold=self.min_score
+                self.text or "", self.k, filter=self.filter, score_threshold=self.score_threshold
             )
         if self.text is not None:
             return collection.search_hybrid(self.text, self.embedding, self.k, filter=self.filter)
         options = SearchOptions(exact=self.exact)
         return collection.search(
-            self.embedding, self.k, filter=self.filter, score_threshold=self.min_score, options=options
+            self.embedding, self.k, filter=self.filter, score_threshold=self.score_threshold, options=options
         )
 
     def explain(self, collection: Collection) -> Any:
@@ -88,7 +88,7 @@ def search(
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Search by the words and by the embedding.")] = False,
     k: Annotated[int, typer.Option("-k", metavar="N", help="Most records that are found.")] = 10,
     filter: FilterOption = None,
-    min_score: Annotated[float | None, typer.Option(metavar="SCORE", help="Leave out what scores less.")] = None,
+    score_threshold: Annotated[float | None, typer.Option(metavar="SCORE", help="Leave out what scores less.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare all rows; use no vector index.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say too how it was searched.")] = False,
 ) -> None:
@@ -101,8 +101,8 @@ def search(
         raise BadUsage("--keyword searches by words alone: leave out --hybrid, --embeddings and --vector")
     if (keyword or hybrid) and not (text and text.strip()):
         raise BadUsage("say which words are searched for")
-    if hybrid and min_score is not None:
-        raise BadUsage("--min-score is not for --hybrid, whose scores say which is better and not how good")
+    if hybrid and score_threshold is not None:
+        raise BadUsage("--score-threshold is not for --hybrid, whose scores say which is better and not how good")
     if exact and (keyword or hybrid):
         raise BadUsage("--exact is for searches by an embedding alone")
     question = _Question(
@@ -110,7 +110,7 @@ def search(
         embedding=None if keyword else _embedding(text, embeddings, vector, hybrid=hybrid),
         k=k,
         filter=None if filter is None else json_object(filter, "--filter"),
-        min_score=min_score,
+        score_threshold=score_threshold,
         exact=exact,
     )
     if explain and hybrid:

@@ -43,7 +43,7 @@ class Exploration(Mirror):
         embedding: Embedding,
         *,
         max_distance: float | None = None,
-        min_score: float | None = None,
+        score_threshold: float | None = None,
         limit: int = MAX_K,
         filter: Filter | Mapping[str, Any] | None = None,
         include: Iterable[Extra] = (),
@@ -51,7 +51,12 @@ class Exploration(Mirror):
         """See `AsyncCollection.search_range`."""
         return portal.call(
             self.asynchronous.search_range(
-                embedding, max_distance=max_distance, min_score=min_score, limit=limit, filter=filter, include=include
+                embedding,
+                max_distance=max_distance,
+                score_threshold=score_threshold,
+                limit=limit,
+                filter=filter,
+                include=include,
             )
         )
 

@@ -63,7 +63,7 @@ class Exploration(Bound):
         """
         check_range(len(embeddings), "the number of embeddings", 0, MAX_QUERIES)
         extras = checked_extras(include)
-        query = Query.of(_NONE, k, filter, options, min_score=score_threshold, extras=extras)
+        query = Query.of(_NONE, k, filter, options, score_threshold=score_threshold, extras=extras)
         check_range(len(embeddings) * k, "the number of embeddings times k", 0, MAX_ANSWERS)
         return await similar.search_many(self._handle, embeddings, query)
 
@@ -72,7 +72,7 @@ class Exploration(Bound):
         embedding: Embedding,
         *,
         max_distance: float | None = None,
-        min_score: float | None = None,
+        score_threshold: float | None = None,
         limit: int = MAX_K,
         filter: Filter | Mapping[str, Any] | None = None,
         include: Iterable[Extra] = (),
@@ -83,8 +83,8 @@ class Exploration(Bound):
 
         Args:
             embedding: Shape ``(d,)``.
-            max_distance: The greatest distance; either this or *min_score* is given.
-            min_score: The lowest score.
+            max_distance: The greatest distance; either this or *score_threshold* is given.
+            score_threshold: The lowest score.
             limit: Most records, up to 10,000; where there are more the nearest come back.
             filter: Which metadata they must have.
             include: What to return too; see `search`.
@@ -94,11 +94,14 @@ class Exploration(Bound):
             DimensionMismatch: *embedding* has another length than the collection's.
             FilterError: The filter is malformed.
         """
-        bound = min_score if max_distance is None else max_distance
-        if (max_distance is None) == (min_score is None) or not is_number(bound):
-            msg = f"pass either max_distance or min_score, a finite number, not {max_distance!r} and {min_score!r}"
+        bound = score_threshold if max_distance is None else max_distance
+        if (max_distance is None) == (score_threshold is None) or not is_number(bound):
+            given = f"{max_distance!r} and {score_threshold!r}"
+            msg = f"pass either max_distance or score_threshold, a finite number, not {given}"
             raise ConfigError(msg)
-        query = Query.of(embedding, limit, filter, None, min_score=min_score, extras=checked_extras(include))
+        query = Query.of(
+            embedding, limit, filter, None, score_threshold=score_threshold, extras=checked_extras(include)
+        )
         return await similar.search_range(self._handle, query, max_distance)
 
     async def search_by_id(

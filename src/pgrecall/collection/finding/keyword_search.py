@@ -56,7 +56,7 @@ class WordQuery:
         k: Rows wanted.
         filter: Which rows may be found.
         options: How it is done.
-        min_score: Rows with a lower score are left out.
+        score_threshold: Rows with a lower score are left out.
         extras: What to return too: ``embedding``, ``envelope``, ``highlights``.
     """
 
@@ -65,7 +65,7 @@ class WordQuery:
     k: int
     filter: Filter | None
     options: KeywordOptions
-    min_score: float | None = None
+    score_threshold: float | None = None
     extras: frozenset[str] = frozenset()
 
     @classmethod
@@ -76,7 +76,7 @@ class WordQuery:
         filter: Filter | Mapping[str, Any] | None,
         options: KeywordOptions | None,
         *,
-        min_score: float | None = None,
+        score_threshold: float | None = None,
         extras: frozenset[str] = frozenset(),
     ) -> WordQuery:
         """Return a search with its parts checked.
@@ -93,7 +93,7 @@ class WordQuery:
             k=k,
             filter=parse(filter),
             options=options,
-            min_score=check_score(min_score),
+            score_threshold=check_score(score_threshold),
             extras=extras,
         )
 
@@ -264,8 +264,8 @@ async def run(
     if len(rows) < query.k and not ready.candidates.complete:
         rows = await fetch(every_row(ready.ranking.lexemes))
     matches = [_as_match(row, selection, corpus, handle.scope.domain) for row in rows]
-    if query.min_score is not None:
-        matches = [match for match in matches if match.score >= query.min_score]
+    if query.score_threshold is not None:
+        matches = [match for match in matches if match.score >= query.score_threshold]
     return matches
 
 

@@ -55,7 +55,7 @@ class Retrieval(Bound):
             FilterError: The filter is malformed.
         """
         extras = checked_extras(include)
-        query = searching.Query.of(embedding, k, filter, options, min_score=score_threshold, extras=extras)
+        query = searching.Query.of(embedding, k, filter, options, score_threshold=score_threshold, extras=extras)
         return await searching.search(self._handle, query)
 
     async def search_mmr(

@@ -58,7 +58,7 @@ class Query:
         k: Rows wanted.
         filter: Which rows may be found.
         options: The caller's overrides of the planner.
-        min_score: Rows with a lower score are left out.
+        score_threshold: Rows with a lower score are left out.
         extras: Which of ``embedding`` and ``envelope`` to return too.
     """
 
@@ -66,7 +66,7 @@ class Query:
     k: int
     filter: Filter | None
     options: SearchOptions
-    min_score: float | None = None
+    score_threshold: float | None = None
     extras: frozenset[str] = frozenset()
 
     @classmethod
@@ -77,7 +77,7 @@ class Query:
         filter: Filter | Mapping[str, Any] | None,
         options: SearchOptions | None,
         *,
-        min_score: float | None = None,
+        score_threshold: float | None = None,
         extras: frozenset[str] = frozenset(),
     ) -> Query:
         """Return a search with its parts checked.
@@ -92,7 +92,7 @@ class Query:
             k=k,
             filter=parse(filter),
             options=options or _NO_OPTIONS,
-            min_score=check_score(min_score),
+            score_threshold=check_score(score_threshold),
             extras=extras,
         )
 
@@ -144,14 +144,14 @@ async def run(handle: Handle, session: Session, query: Query) -> tuple[list[Matc
     if again:
         handle.knowledge.searches.pop(key, None)
     matches = as_matches(rows, table, session.dialect, handle.scope.domain)
-    if query.min_score is not None:
-        matches = [match for match in matches if match.score >= query.min_score]
+    if query.score_threshold is not None:
+        matches = [match for match in matches if match.score >= query.score_threshold]
     return matches, plan
 
 
 def _learn(handle: Handle, selection: Selection, query: Query, plan: Plan, *, found: int, there: int) -> bool:
     """Have the planner know that a way gave fewer rows than there are; return whether to plan anew."""
-    if query.min_score is None and there < query.k:
+    if query.score_threshold is None and there < query.k:
         learn(handle, selection, there)
         return True
     return there > found and handle.knowledge.experience.fell_short(key_of(selection, query), plan)
@@ -193,7 +193,7 @@ class _Asked:
 
 def key_of(selection: Selection, query: Query) -> Hashable:
     """Return all that the plan and the statement of *query* depend on."""
-    return (selection.scope, query.filter, query.k, query.options, query.min_score, query.extras)
+    return (selection.scope, query.filter, query.k, query.options, query.score_threshold, query.extras)
 
 
 async def _ready(handle: Handle, session: Session, selection: Selection, query: Query) -> tuple[Plan, Search]:
@@ -224,8 +224,8 @@ async def remembered(
 
 def _statement(selection: Selection, plan: Plan, query: Query) -> Search:
     limit = None
-    if query.min_score is not None and plan.access is Access.EXACT:
-        limit = selection.table.distance.distance_of(query.min_score)
+    if query.score_threshold is not None and plan.access is Access.EXACT:
+        limit = selection.table.distance.distance_of(query.score_threshold)
     return compose(selection, plan, extras=query.extras, max_distance=limit)
 
 

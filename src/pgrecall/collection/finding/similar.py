@@ -78,7 +78,7 @@ async def search_range(handle: Handle, query: Query, max_distance: float | None)
     table = await handle.planned_table(len(query.embedding))
     # A little more, since the way from distance to score and back is rounded; then just what was asked for.
     least = table.distance.score(max_distance + _SLACK * max(1.0, abs(max_distance)))
-    found = await searching.search(handle, replace(exact, min_score=least))
+    found = await searching.search(handle, replace(exact, score_threshold=least))
     return [match for match in found if match.distance <= max_distance]
 
 
@@ -128,8 +128,8 @@ async def _search_part(
                 again = await _run_many(handle, session, selection, replace(query, embedding=matrix[short]), exact)
                 for position, matches in zip(short, again, strict=True):
                     found[position] = matches
-        if query.min_score is not None:
-            least = query.min_score
+        if query.score_threshold is not None:
+            least = query.score_threshold
             found = [[match for match in matches if match.score >= least] for matches in found]
         return found
 

@@ -138,8 +138,8 @@ async def _run(handle: Handle, session: Session, selection: Selection, query: Sp
     matches.sort(key=lambda match: -match.score)
     return (
         matches
-        if query.asked.min_score is None
-        else [match for match in matches if match.score >= query.asked.min_score]
+        if query.asked.score_threshold is None
+        else [match for match in matches if match.score >= query.asked.score_threshold]
     )
 
 
@@ -166,7 +166,9 @@ async def _ready(handle: Handle, session: Session, selection: Selection, query: 
 
 
 def _statement(selection: Selection, plan: Plan, query: SparseQuery) -> Search:
-    limit = None if query.asked.min_score is None or plan.access is not Access.EXACT else -query.asked.min_score
+    limit = (
+        None if query.asked.score_threshold is None or plan.access is not Access.EXACT else -query.asked.score_threshold
+    )
     column = sparse_of(selection.table)
     return compose(selection, plan, extras=query.asked.extras, max_distance=limit, sparse=column)
 

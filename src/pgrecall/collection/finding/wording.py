@@ -63,7 +63,7 @@ class Wording(Bound):
             FilterError: The filter is malformed.
         """
         extras = checked_extras(include, _WORD_EXTRAS)
-        asked = keyword_search.WordQuery.of(query, k, filter, options, min_score=score_threshold, extras=extras)
+        asked = keyword_search.WordQuery.of(query, k, filter, options, score_threshold=score_threshold, extras=extras)
         return await keyword_search.search_keyword(self._handle, asked)
 
     async def search_hybrid(
@@ -137,7 +137,7 @@ class Wording(Bound):
             FilterError: The filter is malformed.
         """
         extras = checked_extras(include)
-        asked = Query.of((), k, filter, options, min_score=score_threshold, extras=extras)
+        asked = Query.of((), k, filter, options, score_threshold=score_threshold, extras=extras)
         return await sparse_search.search_sparse(self._handle, sparse_search.SparseQuery.of(weights, asked))
 
     async def explain_sparse(
