@@ -12,7 +12,6 @@ from pgrecall import PGRecallError
 
 RESULTS = {
     "CollectionStats",
-    "Comparison",
     "CopyProgress",
     "CopyReport",
     "DomainInfo",
@@ -38,7 +37,6 @@ RESULTS = {
     "ReembedReport",
     "ReplaceResult",
     "Scope",
-    "Scores",
     "Server",
     "SourceDocument",
     "SourceDocumentPage",

@@ -22,7 +22,7 @@ from pgrecall.plan import Access, Plan
 from pgrecall.planner.recommend import IndexRecommendation, recommend_index
 from pgrecall.pooling import PoolConfig, RetryConfig
 from pgrecall.promoted import FieldType, PromotedField
-from pgrecall.records import Facet, Group, Match, Page, Record, RecordBatch, RecordChange, Scores, UpsertResult
+from pgrecall.records import Facet, Group, Match, Page, Record, RecordBatch, RecordChange, UpsertResult
 from pgrecall.reranking import Rerank
 from pgrecall.scope import Scope
 from pgrecall.server import Server
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
         Client,
         Collection,
         CollectionStats,
-        Comparison,
         CopyProgress,
         CopyReport,
         DomainInfo,
@@ -82,7 +81,6 @@ __all__ = [
     "CollectionConfig",
     "CollectionStats",
     "Columns",
-    "Comparison",
     "Convex",
     "CopyProgress",
     "CopyReport",
@@ -131,7 +129,6 @@ __all__ = [
     "RetryConfig",
     "Rights",
     "Scope",
-    "Scores",
     "SearchOptions",
     "Server",
     "SourceDocument",
@@ -162,7 +159,6 @@ _ENGINE = frozenset(
         "Client",
         "Collection",
         "CollectionStats",
-        "Comparison",
         "CopyProgress",
         "CopyReport",
         "DomainInfo",

@@ -11,7 +11,6 @@ from pgrecall.collection.indexes.maintenance import MaintenanceReport
 from pgrecall.collection.ingesting.embedding_calls import EmbeddingRetry
 from pgrecall.collection.ingesting.ingestion import IngestOptions, IngestReport
 from pgrecall.collection.ingesting.loading_progress import IngestProgress
-from pgrecall.collection.measuring.comparing import Comparison
 from pgrecall.collection.measuring.recall import RecallReport
 from pgrecall.collection.measuring.tuning_report import TuningPoint, TuningReport
 from pgrecall.collection.models.model_columns import EmbeddingModel
@@ -34,7 +33,6 @@ __all__ = [
     "Client",
     "Collection",
     "CollectionStats",
-    "Comparison",
     "CopyProgress",
     "CopyReport",
     "DomainInfo",
