@@ -1,5 +1,6 @@
 """The demo as a newcomer runs it: a process, a folder, a database in the current directory."""
 
+import json
 import os
 import re
 import subprocess
@@ -76,6 +77,15 @@ def test_a_folder_is_added_once_found_and_kept_up_to_date(place):
     assert filtered == best
     assert "only path = locks.rst" in second.stdout
     assert "Both found the same rows in the same order" in second.stdout
+
+    asked = demo(place, "--docs", "texts", "--query", "who waits for a lock?", "--json")
+    document = json.loads(asked.stdout)
+    assert document["rows"] == {"new": 0, "moved": 0, "unchanged": 4, "gone": 0}
+    anywhere, narrowed = document["questions"][0]["rounds"]
+    assert anywhere["llama_index"]["rows"][0]["metadata"]["path"] == "locks.rst"
+    assert anywhere["langchain"]["rows"][0]["id"] == narrowed["langchain"]["rows"][0]["id"]
+    assert narrowed["filter"] == ["path", "locks.rst"]
+    assert "unchanged" in asked.stderr
 
     (place / "texts" / "queues.md").write_text("# Queues\n\nA queue can also be bounded.\n")
     (place / "texts" / "code.py").unlink()

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from pgrecall import __version__
 from pgrecall.cli import app
-from pgrecall.cli.errors import BadUsage, one_line_errors
+from pgrecall.cli.errors import BadUsage, error_document, one_line_errors
 from pgrecall.errors import PGRecallError
 
 
@@ -82,6 +82,39 @@ def test_errors_are_one_line(capsys, error, code):
 
     assert ended.value.code == code
     assert capsys.readouterr().err == "pgrecall: so not\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind", "said"),
+    [
+        (["stats", "docs", "--url", "mysql://u:s3cret@h/d"], 2, "ConfigError", "must begin with postgresql://"),
+        (["stats", "docs", "--url", "postgresql://u:s3cret@127.0.0.1:1/d"], 3, "ConnectionFailed", "127.0.0.1"),
+        (["sql", "docs", "--dimensions", "3", "--read-only"], 2, "BadUsage", "name it with --role"),
+        (["demo", "--query", " "], 2, "BadUsage", "--query is empty"),
+        (["index", "list"], 2, "MissingParameter", "COLLECTION"),
+        (["stats", "docs", "--urll=postgresql://u:s3cret@h/d"], 2, "NoSuchOption", "--urll"),
+    ],
+)
+def test_errors_are_json_documents_too(arguments, code, kind, said):
+    result = CliRunner().invoke(app.build(), [*arguments, "--json"])
+
+    error = json.loads(result.stdout)["error"]
+    assert (result.exit_code, error["type"]) == (code, kind)
+    assert said in error["message"]
+    assert said in result.stderr
+    assert "s3cret" not in result.output
+    assert CliRunner().invoke(app.build(), arguments).stdout == ""
+
+
+def test_what_nobody_foresaw_is_a_json_document_too(capsys):
+    with pytest.raises(SystemExit), one_line_errors(debug=False, json=True):
+        raise OSError("no network")
+    assert json.loads(capsys.readouterr().out) == {"error": {"type": "OSError", "message": "no network"}}
+    assert json.loads(error_document(OSError(), "a lone \ud800"))["error"]["message"] == "a lone \\ud800"
+    with pytest.raises(SystemExit) as ended, one_line_errors(debug=True, json=True):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert json.loads(capsys.readouterr().out)["error"]["type"] == "KeyboardInterrupt"
 
 
 def test_debug_lets_errors_through():

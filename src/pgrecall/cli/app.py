@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pgrecall import __version__
-from pgrecall.cli.errors import interrupted, without_secrets
+from pgrecall.cli.errors import error_document, interrupted, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,17 +149,22 @@ def _add_group(app: typer.Typer, name: str, about: str, commands: dict[str, Call
 
 def _group() -> Any:
     """Return the class of the command; made here because typer may be missing."""
+    import typer
     from typer.core import TyperGroup
 
     class Commands(TyperGroup):
         """A command whose complaints about what was typed never repeat a password that was typed."""
 
         def invoke(self, ctx: Any) -> Any:
+            typed = [*getattr(ctx, "_protected_args", ()), *ctx.args]
             try:
                 return super().invoke(ctx)
             except Exception as error:
                 if isinstance(message := getattr(error, "message", None), str) and hasattr(error, "format_message"):
                     error.message = without_secrets(message)  # pyright: ignore[reportAttributeAccessIssue] - it has one
+                    # What was typed cannot be read as options, whose word this is.
+                    if "--json" in typed:
+                        typer.echo(error_document(error, error.format_message()))  # pyright: ignore[reportAttributeAccessIssue]
                 raise
 
     return Commands

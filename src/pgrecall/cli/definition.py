@@ -126,7 +126,7 @@ def sql(
 
     Nothing is connected. It is for psql -1 -f -, or to be read.
     """
-    with one_line_errors(debug=debug):
+    with one_line_errors(debug=debug, json=json):
         from pgrecall.collection import collection_sql
 
         config = definition.config(name, dimensions, schema)

@@ -19,6 +19,8 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
+import orjson
+
 from pgrecall.errors import (
     ConfigError,
     ConnectionFailed,
@@ -61,11 +63,12 @@ class Found(CommandError):
 
 
 @contextmanager
-def one_line_errors(*, debug: bool) -> Generator[None]:
+def one_line_errors(*, debug: bool, json: bool = False) -> Generator[None]:
     """End the program with one line on standard error where what is within fails.
 
     Args:
         debug: Let the exception through instead, for its traceback.
+        json: Print the error on standard output too, as the JSON document that whoever reads that waits for.
 
     Raises:
         SystemExit: It failed; see this room for the codes.
@@ -77,19 +80,34 @@ def one_line_errors(*, debug: bool) -> Generator[None]:
     except BrokenPipeError:
         # Whoever read our output has seen enough; typer ends the program quietly.
         raise
-    except KeyboardInterrupt:
-        interrupted()
-    except (CommandError, PGRecallError) as error:
-        if debug:
+    except (Exception, KeyboardInterrupt) as error:
+        code, message = _ending(error)
+        if json:
+            print(error_document(error, str(error) or message))
+        if debug and isinstance(error, Exception):
             raise
-        _say(str(error))
-        sys.exit(exit_code(error))
-    except Exception as error:
-        # What an embedding model of the user's raises, or a mistake of ours.
-        if debug:
-            raise
-        _say(f"{type(error).__name__}: {error} (--debug shows where)")
-        sys.exit(FAILED)
+        _say(message)
+        sys.exit(code)
+
+
+def _ending(error: BaseException) -> tuple[int, str]:
+    """Return with which code *error* ends the program, and what is said of it."""
+    match error:
+        case KeyboardInterrupt():
+            return INTERRUPTED, "interrupted"
+        case CommandError() | PGRecallError():
+            return exit_code(error), str(error)
+        case _:
+            # What an embedding model of the user's raises, or a mistake of ours.
+            return FAILED, f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+def error_document(error: BaseException, message: str) -> str:
+    """Return what ``--json`` says of an error: its class and a message, without passwords."""
+    # A lone surrogate, which a message may quote, is no JSON.
+    said = without_secrets(message).encode(errors="backslashreplace").decode()
+    document = {"error": {"type": type(error).__name__, "message": said}}
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
 
 
 def interrupted() -> NoReturn:

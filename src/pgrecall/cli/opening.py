@@ -52,7 +52,7 @@ ColumnsOption = Annotated[
 ModelOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="The model whose embeddings are used, where there are several.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else; of an error too.")]
 EmbeddingsOption = Annotated[
     str | None,
     typer.Option(
@@ -233,7 +233,7 @@ def _named(command: Callable[..., None], rows: list[inspect.Parameter]) -> Calla
 
 
 def _run(command: Callable[..., None], opened: Opened, given: dict[str, Any]) -> None:
-    with one_line_errors(debug=opened.given.debug), one_line_warnings(), closing(opened):
+    with one_line_errors(debug=opened.given.debug, json=opened.given.json), one_line_warnings(), closing(opened):
         command(opened, **given)
 
 

@@ -69,6 +69,19 @@ class Round:
     plan: Plan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question with all its answers.
+
+    Attributes:
+        question: What was asked.
+        rounds: The answers: without a filter, and under one.
+    """
+
+    question: str
+    rounds: list[Round]
+
+
 class Asker:
     """A LangChain store and a LlamaIndex index over one collection.
 

@@ -21,13 +21,15 @@ from pgrecall.cli.demo.folder import read_folder
 from pgrecall.cli.demo.python_docs import read_python_docs
 from pgrecall.cli.demo.report import Report, duration
 from pgrecall.cli.errors import BadUsage, CommandError, one_line_errors
+from pgrecall.cli.opening import DebugOption, JsonOption
+from pgrecall.cli.output import to_json
 from pgrecall.collection import Client, Collection
 from pgrecall.config import CollectionConfig
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pgrecall.cli.demo.asking import Asker, Round
+    from pgrecall.cli.demo.asking import Asked, Asker, Round
     from pgrecall.cli.demo.models import Model
     from pgrecall.langchain import PGRecallVectorStore
 
@@ -38,6 +40,7 @@ _ROOM_FOR_SUFFIXES: Final = 16
 
 
 def demo(
+    *,
     docs: Annotated[
         Path | None,
         typer.Option(
@@ -66,18 +69,23 @@ def demo(
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Read only the first N passages.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    json: JsonOption = False,
+    debug: DebugOption = False,
 ) -> None:
     """Store documents, and ask both frameworks about them."""
-    with one_line_errors(debug=debug):
+    with one_line_errors(debug=debug, json=json):
         if query is not None and not query.strip():
             raise BadUsage("--query is empty")
-        report = Report(Console(highlight=False, soft_wrap=False))
+        report = Report(Console(highlight=False, soft_wrap=False, stderr=json))
         corpus = _read(report, docs, limit)
         model = _load(report, embeddings)
         with _connected(report, url, _config(corpus, model)) as collection:
-            store = _fill(report, collection, corpus, model)
-            _ask(report, store, corpus, model, query)
+            store, written = _fill(report, collection, corpus, model)
+            asked = _ask(store, corpus, model, query)
+            if json:
+                print(to_json({"collection": collection.name, "rows": written, "questions": asked}))
+            else:
+                report.answers(asked, corpus.name_key, collection.name)
 
 
 def _read(report: Report, docs: Path | None, limit: int | None) -> Corpus:
@@ -134,8 +142,10 @@ def _keep_out_of_git(directory: Path) -> None:
         ignore.write_text("*\n")
 
 
-def _fill(report: Report, collection: Collection, corpus: Corpus, model: Model) -> PGRecallVectorStore:
-    """Bring the corpus's collection up to date, and see that it has its index."""
+def _fill(
+    report: Report, collection: Collection, corpus: Corpus, model: Model
+) -> tuple[PGRecallVectorStore, dict[str, int]]:
+    """Bring the corpus's collection up to date, and see that it has its index; return also how many rows were what."""
     from pgrecall.cli.demo import syncing
     from pgrecall.langchain import PGRecallVectorStore
 
@@ -153,7 +163,7 @@ def _fill(report: Report, collection: Collection, corpus: Corpus, model: Model) 
             obstacle = syncing.build_index(collection)
         took = f"HNSW, built in {duration(time.perf_counter() - started)}"
         report.step("index", took if obstacle is None else f"none: {obstacle}")
-    return store
+    return store, difference.counts
 
 
 def _config(corpus: Corpus, model: Model) -> CollectionConfig:
@@ -166,19 +176,14 @@ def _config(corpus: Corpus, model: Model) -> CollectionConfig:
     return CollectionConfig(name=name, dimensions=model.dimensions, vector_type=vector_type)
 
 
-def _ask(report: Report, store: PGRecallVectorStore, corpus: Corpus, model: Model, query: str | None) -> None:
-    from pgrecall.cli.demo.asking import Asker
+def _ask(store: PGRecallVectorStore, corpus: Corpus, model: Model, query: str | None) -> list[Asked]:
+    from pgrecall.cli.demo.asking import Asked, Asker
 
     asker = Asker(store, model.embeddings)
     questions = corpus.questions if query is None else (Question(text=query),)
     # The first call pays for connections, prepared statements and imports, and is no measure of a search.
     _rounds(asker, questions[0], corpus.filter_key)
-    every: list[Round] = []
-    for question in questions:
-        rounds = _rounds(asker, question, corpus.filter_key)
-        report.question(question.text, rounds, corpus.name_key)
-        every += rounds
-    report.closing(every, store.collection.name)
+    return [Asked(question=one.text, rounds=_rounds(asker, one, corpus.filter_key)) for one in questions]
 
 
 def _rounds(asker: Asker, question: Question, filter_key: str) -> list[Round]:

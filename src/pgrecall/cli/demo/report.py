@@ -11,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
     from rich.status import Status
 
-    from pgrecall.cli.demo.asking import Answer, Found, Round
+    from pgrecall.cli.demo.asking import Answer, Asked, Found, Round
     from pgrecall.cli.demo.corpus import Corpus
     from pgrecall.cli.demo.syncing import Difference
 
@@ -67,16 +69,20 @@ class Report:
         self.step("table", table)
         self.step("rows", f"{new:,} new{how}, {difference.unchanged:,} unchanged{moved}, {gone:,} removed")
 
-    def question(self, text: str, rounds: list[Round], name_key: str) -> None:
-        """Show what both frameworks found for one question."""
+    def answers(self, asked: Sequence[Asked], name_key: str, table: str) -> None:
+        """Show what both frameworks found for each question, and how far they agree."""
+        for one in asked:
+            self._question(one.question, one.rounds, name_key)
+        self._closing([found for one in asked for found in one.rounds], table)
+
+    def _question(self, text: str, rounds: list[Round], name_key: str) -> None:
         self._console.print()
         self._line(Text(text, "bold"))
         self._line(Text(f"{'score':>7} LangChain LlamaIndex  {name_key:<{_NAME}}  text", "dim"))
         for found in rounds:
             self._round(found, name_key)
 
-    def closing(self, rounds: list[Round], table: str) -> None:
-        """Say what the numbers mean, and whether both frameworks agree."""
+    def _closing(self, rounds: list[Round], table: str) -> None:
         agreed = sum(_ids(found.langchain) == _ids(found.llama_index) for found in rounds)
         verdict = (
             "Both found the same rows in the same order, as their ranks show"

@@ -39,6 +39,12 @@ class Difference:
     unchanged: int
     gone: list[str]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many passages are new, moved and unchanged, and how many rows are gone."""
+        new, moved, gone = (len(part) for part in (self.new, self.moved, self.gone))
+        return {"new": new, "moved": moved, "unchanged": self.unchanged, "gone": gone}
+
 
 def compare(collection: Collection, passages: Mapping[str, Passage]) -> Difference:
     """Return what has to be written and deleted, without doing it."""
