@@ -1,10 +1,10 @@
-"""Which share of a build is done, and who is told."""
+"""Which share of a build is done, and what is told of it."""
 
 import pytest
 
-from pgrecall.collection.indexes.progress import ProgressFailed, Reporter, fraction, listener, own_errors
-from pgrecall.errors import ConfigError
+from pgrecall.collection.indexes.progress import Reporter, fraction
 from pgrecall.postgres.statistics import BuildState
+from pgrecall.progress import ProgressFailed, own_errors
 
 # As pgvector and PostgreSQL report them, in their order.
 HNSW = [
@@ -76,31 +76,3 @@ def test_what_a_listener_raises_comes_out_as_it_is():
         Reporter("it", "", fail).tell("building")
     with pytest.raises(BrokenPipeError, match="nobody reads"), own_errors():
         Reporter("it", "", fail).tell("building")
-
-
-@pytest.mark.parametrize("progress", [None, False])
-def test_nobody_is_told(progress):
-    with listener(progress) as told:
-        assert told is None
-
-
-def test_who_cannot_be_told_is_an_error():
-    with pytest.raises(ConfigError, match="a function"):
-        listener("loudly")
-
-
-def test_bar_shows_how_far_it_is(capsys):
-    with listener(True) as told:
-        reporter = Reporter("HNSW on public.docs", "hnsw", told)
-        reporter.tell("starting")
-        reporter.tell("[loading]", fraction=0.5)
-        reporter.tell("done", fraction=1.0)
-    shown = capsys.readouterr().out
-    assert "HNSW on public.docs" in shown
-    assert "100%" in shown
-
-
-def test_bar_without_rich_is_an_error(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "rich.progress", None)
-    with pytest.raises(ConfigError, match="pip install"), listener(True):
-        pass

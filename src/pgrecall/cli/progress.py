@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from pgrecall.cli.output import Output
-    from pgrecall.collection.indexes.progress import Showable
+    from pgrecall.progress_bar import Showable
 
 _LINE_SECONDS: Final = 10.0
 

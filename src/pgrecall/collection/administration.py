@@ -8,11 +8,11 @@ from pgrecall.collection import table_checks
 from pgrecall.collection.finding.searching import Query
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.indexes import automatic, indexing, maintenance, promoting, sparse_columns, text_columns
-from pgrecall.collection.indexes.progress import own_errors
 from pgrecall.collection.measuring.recall import recall
 from pgrecall.collection.measuring.tuning import Aim, tune
 from pgrecall.collection.writing import copying
 from pgrecall.config import HNSW
+from pgrecall.progress import own_errors
 from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:

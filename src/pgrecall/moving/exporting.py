@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.collection.indexes.progress import listener
 from pgrecall.errors import ConfigError
 from pgrecall.moving.file_fields import row_of
 from pgrecall.moving.files import SUFFIXES
 from pgrecall.moving.lines import Written, WrittenCSV
 from pgrecall.moving.migrating import MoveProgress
 from pgrecall.moving.parquet import WrittenParquet
+from pgrecall.progress import listener
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

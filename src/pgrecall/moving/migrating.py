@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgrecall import jsonb
-from pgrecall.collection.indexes.progress import listener
 from pgrecall.collection.ingesting.ingestion import IngestOptions, IngestReport
 from pgrecall.collection.namespaces.runs import IngestFailure
 from pgrecall.moving.plan import MoveOptions, MovePlan, planned
 from pgrecall.moving.verifying import Verification, Verifier
+from pgrecall.progress import listener
 
 if TYPE_CHECKING:
     from pgrecall.collection import AsyncClient, AsyncCollection, AsyncKeyValues

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from pgrecall.build import BuildOptions
-from pgrecall.collection.indexes.progress import ProgressFailed, Reporter, listener
+from pgrecall.collection.indexes.progress import Reporter
 from pgrecall.collection.indexes.resources import Resources, graph_memory, needed_memory, resources
 from pgrecall.config import HNSW, IVFFlat
 from pgrecall.errors import ConfigError, IndexBuildError, PermissionDenied
 from pgrecall.postgres import statistics
+from pgrecall.progress import ProgressFailed, listener
 from pgrecall.sql import ddl, security, upkeep
 from pgrecall.sql.compose import Statement
 

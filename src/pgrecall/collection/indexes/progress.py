@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from pgrecall.build import IndexProgress
-from pgrecall.errors import ConfigError, PGRecallError
+from pgrecall.errors import PGRecallError
 from pgrecall.postgres import statistics
+from pgrecall.progress import ProgressFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
@@ -45,27 +45,6 @@ _SPANS: Final = {
 }
 _LOADING: Final = f"{_BUILDING}: loading tuples"
 _LOADING_SPANS: Final = {"hnsw": (0.01, 0.95), "ivfflat": (0.75, 0.95)}
-
-
-class ProgressFailed(Exception):
-    """What a listener raised, on its way out through code that would take it for an error of the server.
-
-    Attributes:
-        error: The listener's own exception.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-@contextmanager
-def own_errors() -> Generator[None]:
-    """Raise what a listener raised as what it is."""
-    try:
-        yield
-    except ProgressFailed as failed:
-        raise failed.error from failed.error.__cause__
 
 
 class Reporter:
@@ -145,75 +124,3 @@ def fraction(state: BuildState, method: str) -> float | None:
     first, last = span
     share = min(1.0, state.done / state.total) if state.total > 0 else 0.0
     return first + share * (last - first)
-
-
-class Showable(Protocol):
-    """What a progress bar shows."""
-
-    @property
-    def title(self) -> str: ...  # noqa: D102
-    @property
-    def phase(self) -> str: ...  # noqa: D102
-    @property
-    def fraction(self) -> float | None: ...  # noqa: D102
-
-
-P = TypeVar("P", bound=Showable)
-
-
-def listener(
-    progress: Callable[[P], object] | bool | None,  # noqa: FBT001 - as callers give it
-) -> AbstractContextManager[Callable[[P], object] | None]:
-    """Return a context manager that gives whom to tell, if anyone.
-
-    Raises:
-        ConfigError: *progress* is nothing that can be told, or a bar was asked for and rich is not installed.
-    """
-    if progress is True:
-        return _bar()
-    if progress is None or progress is False:
-        return _nobody()
-    if not callable(progress):
-        msg = f"progress must be a function, True for a progress bar, or None, not {progress!r}"
-        raise ConfigError(msg)
-    return _function(progress)
-
-
-@contextmanager
-def _nobody() -> Generator[None]:
-    yield None
-
-
-@contextmanager
-def _function(function: Callable[[P], object]) -> Generator[Callable[[P], object]]:
-    yield function
-
-
-@contextmanager
-def _bar() -> Generator[Callable[[Showable], object]]:
-    try:
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-    except ImportError as error:
-        msg = "a progress bar needs rich: pip install 'pgrecall[cli]', or pass a function as progress"
-        raise ConfigError(msg) from error
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[phase]}", markup=False),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns) as bar:
-        task = bar.add_task("", total=None, phase="")
-
-        def show(progress: Showable) -> None:
-            total = None if progress.fraction is None else 1.0
-            bar.update(
-                task,
-                description=progress.title,
-                total=total,
-                completed=progress.fraction or 0.0,
-                phase=progress.phase,
-            )
-
-        yield show

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pgrecall.collection.handle import Bound
-from pgrecall.collection.indexes.progress import listener
 from pgrecall.collection.ingesting.ingestion import IngestOptions, IngestReport
 from pgrecall.collection.ingesting.loading_progress import Announcer
 from pgrecall.collection.ingesting.pipeline import Pipeline
+from pgrecall.progress import listener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable

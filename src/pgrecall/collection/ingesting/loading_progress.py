@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from pgrecall.collection.indexes.progress import own_errors
+from pgrecall.progress import own_errors
 
 if TYPE_CHECKING:
     from collections.abc import Generator

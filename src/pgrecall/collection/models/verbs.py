@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Self
 
 from pgrecall.checks import check_range
 from pgrecall.collection.handle import Bound
-from pgrecall.collection.indexes.progress import listener
 from pgrecall.collection.models import model_columns
 from pgrecall.collection.models.reembed_report import ReembedOptions, ReembedReport
 from pgrecall.collection.models.reembedding import Reembedding
 from pgrecall.config import check_model
 from pgrecall.errors import ConfigError
+from pgrecall.progress import listener
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,7 +24,6 @@ from pgrecall.collection.indexes.building import FOREVER, Builder, alone, config
 from pgrecall.collection.indexes.deriving import change_quickly
 from pgrecall.collection.indexes.indexing import current, like
 from pgrecall.collection.indexes.partition_indexes import is_same, read_part
-from pgrecall.collection.indexes.progress import listener
 from pgrecall.collection.indexes.resources import Resources
 from pgrecall.collection.tenancy.domain_partitions import attach, check_count, check_lists, find, lock, police
 from pgrecall.collection.tenancy.isolation_report import IsolationReport, Teller
@@ -32,6 +31,7 @@ from pgrecall.collection.writing.upserting import check_writable
 from pgrecall.config import HNSW
 from pgrecall.errors import ConfigError, DatabaseError, SchemaError
 from pgrecall.postgres import catalog, partitions, statistics
+from pgrecall.progress import listener
 from pgrecall.sql import ddl, moving, upkeep
 from pgrecall.sql import partitions as sql
 from pgrecall.sql.compose import Identifier

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pgrecall.collection.indexes.progress import ProgressFailed
+from pgrecall.progress import ProgressFailed
 
 if TYPE_CHECKING:
     from pgrecall.build import IndexProgress

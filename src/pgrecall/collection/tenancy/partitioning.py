@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from pgrecall.collection.handle import Bound
-from pgrecall.collection.indexes.progress import own_errors
 from pgrecall.collection.tenancy import domain_partitions, isolating
+from pgrecall.progress import own_errors
 from pgrecall.scope import Scope
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import numpy as np
 from pgrecall import jsonb, sparse
 from pgrecall.checks import check_range
 from pgrecall.collection.finding import reading
-from pgrecall.collection.indexes.progress import listener
 from pgrecall.collection.writing import upserting
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError, CopyMismatch, PGRecallError, RecordError
+from pgrecall.progress import listener
 from pgrecall.records import RecordBatch
 from pgrecall.scope import DEFAULT_DOMAIN, Scope
 
