@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Self
 
 from pgrecall.checks import check_identifier
 from pgrecall.collection import Client as Engine
-from pgrecall.config import CollectionConfig
-from pgrecall.distance import Distance
-from pgrecall.moving.tables import VECS_COLUMNS, VECS_SCHEMA
+from pgrecall.moving.tables import VECS_SCHEMA
 from pgrecall.vecs.collection import Collection
+from pgrecall.vecs.configuration import configuration
 from pgrecall.vecs.exc import ArgError, CollectionNotFound, MismatchedDimension, translated
 
 if TYPE_CHECKING:
@@ -135,16 +134,3 @@ class Client:
         if not {"id", "vec", "metadata"} <= columns.keys() or columns["vec"].type not in ("vector", "halfvec"):
             return None
         return columns["vec"].length
-
-
-def configuration(name: str, dimension: int | None, distance: Distance = Distance.COSINE) -> CollectionConfig:
-    """Return a collection as the engine knows it, compared by *distance*."""
-    with translated():
-        return CollectionConfig(
-            name=name,
-            schema=VECS_SCHEMA,
-            dimensions=dimension,
-            distance=distance,
-            any_distance=True,
-            columns=VECS_COLUMNS,
-        )

@@ -13,6 +13,7 @@ from pgrecall.distance import Distance
 from pgrecall.errors import PerformanceWarning
 from pgrecall.records import Record
 from pgrecall.vecs.adapter import Adapter, AdapterContext, NoOp
+from pgrecall.vecs.configuration import configuration
 from pgrecall.vecs.exc import ArgError, MismatchedDimension, translated
 from pgrecall.vecs.filters import as_filter
 from pgrecall.vecs.indexes import IndexArguments, IndexMeasure, IndexMethod, as_index, checked_method
@@ -243,8 +244,6 @@ class Collection:
 
     def _by(self, distance: Distance) -> Engine:
         """Return the engine's handle that compares by *distance*."""
-        from pgrecall.vecs.client import configuration
-
         handle = self._handles.get(distance)
         if handle is None:
             config = configuration(self.name, self.dimension, distance)
