@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 
 from pgrecall.errors import ConfigError
 
@@ -114,10 +114,10 @@ def check_identifier(name: object, what: str) -> str:
 
 def check_texts(value: object, what: str) -> None:
     """Raise `ConfigError` where *value* is no mapping of texts to texts."""
-    items: Mapping[Any, Any] | None = value if isinstance(value, Mapping) else None
-    if items is None or not all(isinstance(text, str) for item in items.items() for text in item):
-        msg = f"{what} must be a mapping of texts to texts, not {_shown(value)}"
-        raise ConfigError(msg)
+    check_instance(value, what, Mapping, "a mapping of texts to texts")
+    for key, text in cast("Mapping[Any, Any]", value).items():
+        check_instance(key, f"a key of {what}", str, "a text")
+        check_instance(text, f"{key!r} in {what}", str, "a text")
 
 
 def check_function(value: object, what: str, wanted: str) -> None:

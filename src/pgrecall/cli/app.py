@@ -156,13 +156,13 @@ def _group() -> Any:
         """A command whose complaints about what was typed never repeat a password that was typed."""
 
         def invoke(self, ctx: Any) -> Any:
-            typed = [*getattr(ctx, "_protected_args", ()), *ctx.args]
+            typed = list(ctx.args)
             try:
                 return super().invoke(ctx)
             except Exception as error:
                 if isinstance(message := getattr(error, "message", None), str) and hasattr(error, "format_message"):
                     error.message = without_secrets(message)  # pyright: ignore[reportAttributeAccessIssue] - it has one
-                    # What was typed cannot be read as options, whose word this is.
+                    # The options could not be read, so whether there is this one is looked up in what was typed.
                     if "--json" in typed:
                         typer.echo(error_document(error, error.format_message()))  # pyright: ignore[reportAttributeAccessIssue]
                 raise
