@@ -4,7 +4,7 @@ import json
 from datetime import date
 from decimal import Decimal
 
-from pgrecall import Record
+from pgrecall import Record, SearchOptions
 
 FIELDS = {
     "year": int,
@@ -77,3 +77,8 @@ def records(count=17, **changes):
 
 def functions(database):
     return database.ask("SELECT count(*) FROM pg_proc WHERE proname LIKE 'pgrecall%'")
+
+
+def by_codes(server):
+    """Return the options of a search by the codes that go with fields; by whatever there is where pgvector has none."""
+    return SearchOptions(access=None if server.lack(pgvector="0.7") else "covering")

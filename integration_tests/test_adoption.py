@@ -7,6 +7,7 @@ import pytest
 from pgrecall import AsyncClient, CollectionConfig, Columns, Record
 from pgrecall.errors import DimensionMismatch, RecordError, SchemaError
 
+pytestmark = pytest.mark.core
 THEIRS = """
 CREATE SCHEMA app;
 CREATE TABLE app.passages (
@@ -264,6 +265,7 @@ async def test_a_column_of_any_dimensions_is_used(client, connection):
         await docs.create_index()
 
 
+@pytest.mark.needs(pgvector="0.7")  # for halfvec, and for distances on bits
 @pytest.mark.parametrize(
     ("kind", "embedding", "distance"), [("halfvec(3)", [1, 2, 3], "cosine"), ("bit(3)", [1, 0, 1], "hamming")]
 )

@@ -15,6 +15,10 @@ from pgrecall.errors import ConfigError, IndexBuildError, PermissionDenied
 from pgrecall.postgres import Session, statistics
 from pgrecall.sql.compose import Statement
 
+pytestmark = pytest.mark.core
+# Before, HNSW is never built in parallel, whatever is asked for: parallel builds overflow a buffer.
+parallel = pytest.mark.needs(pgvector="0.8.2")
+
 SMALL = HNSW(m=4, ef_construction=16)
 WAITING = "waiting for writers before build"
 INDEXES = """
@@ -85,6 +89,7 @@ async def until(connection, question, wanted):
         await asyncio.sleep(0.01)
 
 
+@parallel
 async def test_a_build_has_its_own_settings_and_gives_them_back(filled, url, builds):
     theirs = {"maintenance_work_mem": "2MB", "statement_timeout": "60s", "max_parallel_workers": "3"}
     options = BuildOptions(memory="20MB", workers=5)
@@ -134,6 +139,7 @@ async def test_a_graph_that_outgrows_its_memory_is_logged(client, caplog):
     assert await client.server()  # the session went back without a listener, of which asyncpg would warn
 
 
+@parallel
 @pytest.mark.parametrize("error", [asyncpg.DiskFullError, asyncpg.OutOfMemoryError])
 async def test_workers_that_get_no_memory_are_done_without(filled, connection, builds, caplog, error):
     caplog.set_level(logging.INFO, "pgrecall")

@@ -117,6 +117,30 @@ async def test_distances_are_those_of_brute_force_or_refused_at_once(server, cli
         corpus.check(await docs.search(query, k, options=SearchOptions(exact=True)), query, k)
 
 
+@pytest.mark.parametrize(
+    ("kind", "distance", "embedding"), [("bit(3)", None, [1, 0, 1]), ("vector(3)", "l1", [1, 2, 3])], ids=["bit", "l1"]
+)
+async def test_a_table_of_others_is_used_or_refused_before_it_is_searched(
+    server, client, database, kind, distance, embedding
+):
+    database.execute(f"CREATE TABLE theirs (id text PRIMARY KEY, embedding {kind})")
+    config = CollectionConfig(name="theirs", distance=distance)
+    if halves(server):
+        docs = await client.get_collection(config)
+        await docs.upsert([Record(id="a", embedding=embedding)])
+        assert [match.id for match in await docs.search(embedding)] == ["a"]
+        return
+    handle = client.collection(config)
+    for call in (
+        lambda: client.get_collection(config),
+        lambda: client.get_or_create_collection(config),
+        lambda: handle.search(embedding),
+        lambda: handle.count(),
+    ):
+        with pytest.raises(SchemaError, match=r"public\.theirs has it, needs pgvector 0\.7 or later, and this is 0\.6\.2"):
+            await call()
+
+
 FILTERS = [None, {"half": 1}, {"colour": "red", "tenth": 4}, {"rare": True}, {"colour": "none"}, {"number": {"$lt": 3}}]
 
 

@@ -58,7 +58,10 @@ def catalog(database, schema):
         {},
         {"row_level_security": True},
         {"row_level_security": True, "fields": {"kind": str, "n": int, "tags": list[str]}, "text_search": None},
-        {"id_type": "uuid", "vector_type": "halfvec", "distance": "l2", "fields": {"$content": str}},
+        pytest.param(
+            {"id_type": "uuid", "vector_type": "halfvec", "distance": "l2", "fields": {"$content": str}},
+            marks=pytest.mark.needs(extension="pg_trgm"),
+        ),
         {"name": 'odd "name"', "fields": {}, "text_search": "de", "row_level_security": True},
         {"dimensions": 2_500, "fields": {}, "text_search": None},
     ],

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pgrecall.distance import Distance, VectorType
+from pgrecall.errors import SchemaError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
@@ -40,3 +43,21 @@ class Server:
     def has_halfvec(self) -> bool:
         """Whether pgvector knows halfvec, sparsevec, and operators on bit (0.7 and later)."""
         return self.vector_version is not None and self.vector_version >= (0, 7)
+
+    def check_distance(self, distance: Distance, vector_type: VectorType, of: str) -> None:
+        """Raise `SchemaError` where pgvector lacks the column type, or the operator for a distance on it.
+
+        Args:
+            distance: The distance.
+            vector_type: What holds the embeddings.
+            of: The table, as the message names it.
+        """
+        if self.vector_version is None or self.has_halfvec:
+            return
+        if vector_type is not VectorType.VECTOR or distance is Distance.L1:
+            found = ".".join(map(str, self.vector_version))
+            msg = (
+                f"{distance.value} distance on {vector_type.value}, as {of} has it, needs pgvector 0.7 or later, "
+                f"and this is {found}: ALTER EXTENSION vector UPDATE, after a newer one was installed on the server"
+            )
+            raise SchemaError(msg)

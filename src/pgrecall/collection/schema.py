@@ -13,7 +13,6 @@ from pgrecall.collection.indexes.sparse_columns import check_sparse
 from pgrecall.collection.tenancy.securing import secure_side_tables
 from pgrecall.columns import Columns
 from pgrecall.config import ORIGINAL_MODEL
-from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import (
     CollectionExists,
     CollectionNotFound,
@@ -150,11 +149,7 @@ def _check_versions(server: Server, config: CollectionConfig) -> None:
         found = ".".join(map(str, server.vector_version))
         msg = f"pgvector {found} is too old, 0.6 or later is needed: ALTER EXTENSION vector UPDATE"
         raise SchemaError(msg)
-    newer = config.new_vector_type is not VectorType.VECTOR or config.new_distance is Distance.L1
-    if newer and not server.has_halfvec:
-        what = f"{config.new_distance.value} distance on {config.new_vector_type.value}"
-        msg = f"{what} needs pgvector 0.7 or later: ALTER EXTENSION vector UPDATE"
-        raise SchemaError(msg)
+    server.check_distance(config.new_distance, config.new_vector_type, f"{config.schema}.{config.name}")
     if config.sparse_dimensions is not None:
         check_sparse(server)
 

@@ -178,7 +178,8 @@ async def read_table(session: Session, config: CollectionConfig) -> Table | None
     """Return the table of *config*, or `None` where there is none.
 
     Raises:
-        SchemaError: The table does not fit the configuration; the message says all that is wrong.
+        SchemaError: The table does not fit the configuration; the message says all that is wrong. Or pgvector is too
+            old for its distance.
         DimensionMismatch: Its embeddings have another length.
         PermissionDenied: The role may not read it.
     """
@@ -191,7 +192,9 @@ async def read_table(session: Session, config: CollectionConfig) -> Table | None
         user = session.server.user
         msg = f"role {user!r} may not read {name}; it needs: GRANT SELECT ON {name} TO {user}"
         raise PermissionDenied(msg)
-    return Description(config, facts, session.dialect.vector_schema).table()
+    table = Description(config, facts, session.dialect.vector_schema).table()
+    session.server.check_distance(table.distance, table.vector_type, name)
+    return table
 
 
 async def columns(session: Session, schema: str, name: str) -> list[TableColumn]:
