@@ -381,7 +381,7 @@ def statement(words):
     from pgrecall.sql.dialect import Dialect
     from pgrecall.sql.selection import Selection
     from pgrecall.sql.text_search import Ranking, Returned, best
-    from pgrecall.table import TextColumn
+    from pgrecall.table_columns import TextColumn
 
     table = new_table(CollectionConfig(name="t", dimensions=3), 3, "public")
     asked = [Lexeme(word, 3, 1.0) for word in words]

@@ -137,7 +137,9 @@ async def test_a_table_of_others_is_used_or_refused_before_it_is_searched(
         lambda: handle.search(embedding),
         lambda: handle.count(),
     ):
-        with pytest.raises(SchemaError, match=r"public\.theirs has it, needs pgvector 0\.7 or later, and this is 0\.6\.2"):
+        with pytest.raises(
+            SchemaError, match=r"public\.theirs has it, needs pgvector 0\.7 or later, and this is 0\.6\.2"
+        ):
             await call()
 
 

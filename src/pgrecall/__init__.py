@@ -26,7 +26,8 @@ from pgrecall.records import Facet, Group, Match, Page, Record, RecordBatch, Rec
 from pgrecall.reranking import Rerank
 from pgrecall.scope import Scope
 from pgrecall.server import Server
-from pgrecall.table import SparseColumn, TableColumn, TextColumn, VectorIndex
+from pgrecall.table import VectorIndex
+from pgrecall.table_columns import SparseColumn, TableColumn, TextColumn
 from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from pgrecall.plan import Access, Plan
 from pgrecall.postgres.condition import ServerCondition
 from pgrecall.postgres.statistics import Limits, TableFigures
 from pgrecall.server import Server
-from pgrecall.table import FieldIndex, TextColumn, VectorIndex
+from pgrecall.table import FieldIndex, VectorIndex
+from pgrecall.table_columns import TextColumn
 from tests.tables import table
 
 GB = 1 << 30

@@ -12,7 +12,7 @@ from pgrecall.sql.domains import domain_names
 if TYPE_CHECKING:
     from pgrecall.findings import Finding
     from pgrecall.postgres import Database, Session
-    from pgrecall.table import TableColumn
+    from pgrecall.table_columns import TableColumn
 
 
 class Inspection:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pgrecall.collection import AsyncClient, AsyncCollection
     from pgrecall.config import CollectionConfig
     from pgrecall.dataknobs.options import StoreOptions
-    from pgrecall.table import TableColumn
+    from pgrecall.table_columns import TableColumn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

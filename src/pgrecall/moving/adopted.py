@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pgrecall.collection import AsyncCollection
     from pgrecall.collection.client import AsyncClient
     from pgrecall.records import Page, Record
-    from pgrecall.table import TableColumn
+    from pgrecall.table_columns import TableColumn
 
 _PAGE: Final = 2_000
 _PASSED_OVER: Final = 10_000

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pgrecall.collection import AsyncClient, AsyncCollection
     from pgrecall.columns import Columns
-    from pgrecall.table import TableColumn
+    from pgrecall.table_columns import TableColumn
 
 Version = Literal["v1", "v2"]
 _EMBEDDINGS: Final = "langchain_pg_embedding"

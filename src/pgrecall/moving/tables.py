@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pgrecall.moving.langchain_postgres import TheirCollection
     from pgrecall.moving.source import Opened
     from pgrecall.records import Record
-    from pgrecall.table import TableColumn
+    from pgrecall.table_columns import TableColumn
 
 EVERY: Final = "*"
 """Name that stands for all collections of ``PGVector``, each of which becomes a domain."""

@@ -14,7 +14,7 @@ from pgrecall.sql.compose import Statement
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.lookups import NOTES
 from pgrecall.sql.promoted import TRIGGER, longest_ids, noted
-from pgrecall.table import TableColumn
+from pgrecall.table_columns import TableColumn
 
 if TYPE_CHECKING:
     from pgrecall.config import CollectionConfig

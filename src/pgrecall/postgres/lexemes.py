@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pgrecall.errors import SchemaError
 from pgrecall.sql.promoted import noted
 from pgrecall.sql.text_column import noted_text
-from pgrecall.table import TextColumn
+from pgrecall.table_columns import TextColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

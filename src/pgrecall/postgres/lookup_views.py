@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pgrecall.columns import Columns
     from pgrecall.promoted import PromotedField
-    from pgrecall.table import TextColumn
+    from pgrecall.table_columns import TextColumn
 
 
 def lookups(

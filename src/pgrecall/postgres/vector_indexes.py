@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import DimensionMismatch
-from pgrecall.table import SparseColumn, VectorIndex
+from pgrecall.table import VectorIndex
+from pgrecall.table_columns import SparseColumn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pgrecall.table import MetadataColumn, Table
+    from pgrecall.table import Table
+    from pgrecall.table_columns import MetadataColumn
 
 _BITS: Final[Mapping[str, int]] = {"smallint": 16, "integer": 32, "bigint": 64}
 

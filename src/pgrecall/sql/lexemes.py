@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pgrecall.keyword_plan import Lexeme
     from pgrecall.query_words import Words
     from pgrecall.sql.selection import Selection
-    from pgrecall.table import Table, TextColumn
+    from pgrecall.table import Table
+    from pgrecall.table_columns import TextColumn
 
 SAMPLED_EMBEDDINGS: Final = 64
 # A name that no table has, for what is named where the rows of a table are read.

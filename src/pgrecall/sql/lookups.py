@@ -32,7 +32,8 @@ from pgrecall.sql.security import named_domains
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pgrecall.table import Table, TextColumn
+    from pgrecall.table import Table
+    from pgrecall.table_columns import TextColumn
 
 NOTE: Final = "pgrecall's lookup: where rows of the named domains are whose metadata contains what is wanted"
 """The comment by which a lookup is known."""

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pgrecall.filters import Key
-    from pgrecall.table import MetadataColumn, Table
+    from pgrecall.table import Table
+    from pgrecall.table_columns import MetadataColumn
 
 _EMPTY: Final = SQL("'{}'::jsonb")
 # Behind an even number of backslashes: the escape of NUL, of a high surrogate before anything but a low one, and of a

@@ -20,7 +20,8 @@ from pgrecall.sql.compose import SQL, Composable, Identifier, Param
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pgrecall.table import MetadataColumn, Table
+    from pgrecall.table import Table
+    from pgrecall.table_columns import MetadataColumn
 
 _INTEGERS: Final = frozenset({"smallint", "integer", "bigint"})
 _TEXTS: Final = frozenset({"text", "character varying"})

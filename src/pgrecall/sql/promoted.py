@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pgrecall.sql.dialect import Dialect
-    from pgrecall.table import Table, TextColumn
+    from pgrecall.table import Table
+    from pgrecall.table_columns import TextColumn
 
 COMMENT_PREFIX: Final = "pgrecall "
 """A column's comment begins so where it is derived by us; what it holds follows as JSON."""

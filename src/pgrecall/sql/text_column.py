@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Literal, Statement
-from pgrecall.table import TextColumn
+from pgrecall.table_columns import TextColumn
 from pgrecall.text_search import LANGUAGES, OTHER_LANGUAGES
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pgrecall.keyword_plan import Candidates, Lexeme
     from pgrecall.sql.dialect import Encoded
     from pgrecall.sql.selection import Selection
-    from pgrecall.table import Table, TextColumn
+    from pgrecall.table import Table
+    from pgrecall.table_columns import TextColumn
 
 # ts_rank gives a position without a label this weight.
 _WEIGHT: Final = 0.1

@@ -9,7 +9,7 @@ from pgrecall import portal
 if TYPE_CHECKING:
     from pgrecall.collection.client import AsyncClient
     from pgrecall.findings import Finding
-    from pgrecall.table import TableColumn
+    from pgrecall.table_columns import TableColumn
 
 
 class Inspection:

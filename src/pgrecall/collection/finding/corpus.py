@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
     from pgrecall.sql.selection import Selection
-    from pgrecall.table import Table, TextColumn
+    from pgrecall.table import Table
+    from pgrecall.table_columns import TextColumn
 
 # Frequencies change slowly; autovacuum analyses a table of ours when a twentieth of it has changed.
 _SECONDS: Final = 120.0

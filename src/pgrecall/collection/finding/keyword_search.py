@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from pgrecall.sql.dialect import Encoded
     from pgrecall.sql.selection import Selection
     from pgrecall.sql.text_search import Ranking
-    from pgrecall.table import Table, TextColumn
+    from pgrecall.table import Table
+    from pgrecall.table_columns import TextColumn
 
 # Behind the columns of a row and its distance.
 _FIRST: Final = len(ROW) + 1

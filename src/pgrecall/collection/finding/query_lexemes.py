@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pgrecall.postgres import Session
     from pgrecall.query_words import Words
     from pgrecall.sql.selection import Selection
-    from pgrecall.table import Table, TextColumn
+    from pgrecall.table import Table
+    from pgrecall.table_columns import TextColumn
 
 _MAX_KNOWN: Final = 4_096
 # Whole documents are asked for too, which fill memory, and hardly ever twice.

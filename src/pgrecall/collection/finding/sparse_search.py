@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pgrecall.records import Match, SparseEmbedding
     from pgrecall.sql.search import Search
     from pgrecall.sql.selection import Selection
-    from pgrecall.table import SparseColumn, Table
+    from pgrecall.table import Table
+    from pgrecall.table_columns import SparseColumn
 
 # To compare two sparse embeddings takes about as long as two dense ones of so many dimensions.
 _LIKE_DIMENSIONS: Final = 256

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from pgrecall.postgres import Session
     from pgrecall.promoted import PromotedField
-    from pgrecall.table import Table, TextColumn
+    from pgrecall.table import Table
+    from pgrecall.table_columns import TextColumn
 
 T = TypeVar("T")
 # Columns and triggers are added under a lock that everybody else waits behind, so it is not waited for long.

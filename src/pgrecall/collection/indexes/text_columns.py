@@ -16,7 +16,7 @@ from pgrecall.config import ORIGINAL_MODEL
 from pgrecall.errors import ConfigError, ExtensionMissing, SchemaError
 from pgrecall.postgres import catalog
 from pgrecall.sql import ddl, promoted, text_column, upkeep
-from pgrecall.table import TextColumn
+from pgrecall.table_columns import TextColumn
 
 if TYPE_CHECKING:
     from pgrecall.build import ProgressLike
