@@ -135,7 +135,7 @@ async def test_a_table_of_others_is_used_or_refused_before_it_is_searched(
         lambda: client.get_collection(config),
         lambda: client.get_or_create_collection(config),
         lambda: handle.search(embedding),
-        lambda: handle.count(),
+        handle.count,
     ):
         with pytest.raises(
             SchemaError, match=r"public\.theirs has it, needs pgvector 0\.7 or later, and this is 0\.6\.2"

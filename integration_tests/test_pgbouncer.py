@@ -20,7 +20,7 @@ from pgrecall.errors import ConfigError
 
 # Debian keeps it where only root looks.
 PGBOUNCER = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
-pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="needs the program pgbouncer")
+pytestmark = pytest.mark.core
 
 SETTINGS = """
 [databases]
@@ -40,19 +40,22 @@ server_tls_sslmode = disable
 @pytest.fixture(scope="module")
 def pooler(server):
     """The address of a PgBouncer in front of the server, as ``host:port``."""
-    if server.hold is None:
-        pytest.skip("needs the embedded server, to which anyone on this machine may connect")
+    if PGBOUNCER is None:
+        pytest.skip("needs the program pgbouncer")
+    if server.hold is None and server.cluster is None:
+        pytest.skip("needs a server that the tests have started, to which anyone on this machine may connect")
     parts = urlsplit(server.url)
     query = parse_qs(parts.query)
+    host, port = query["host"][0], query.get("port", ["5432"])[0]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         listen = probe.getsockname()[1]
     directory = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
     directory.chmod(0o755)
     file = directory / "pgbouncer.ini"
-    file.write_text(SETTINGS.format(host=query["host"][0], port=query["port"][0], user=parts.username, listen=listen))
+    file.write_text(SETTINGS.format(host=host, port=port, user=parts.username, listen=listen))
     # Only its owner may open the server's socket, and PgBouncer refuses to run as root.
-    owner = (Path(query["host"][0]) / f".s.PGSQL.{query['port'][0]}").stat()
+    owner = (Path(host) / f".s.PGSQL.{port}").stat()
     switched = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
     log = (directory / "log").open("w")
     with subprocess.Popen([PGBOUNCER, "-q", file], stdout=log, stderr=log, **switched) as process:

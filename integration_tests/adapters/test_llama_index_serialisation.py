@@ -172,8 +172,8 @@ def test_subclass_with_a_field_is_made_copied_and_brought_back(url):
             pickle.loads(pickle.dumps(store)),
         ]
         assert [(type(form), form.label, form.config) for form in forms] == [(Labelled, "mine", store.config)] * 3
-    with pytest.raises(ConfigError, match="'lable'"):
-        Labelled("docs", url=url, lable="mine")
+    with pytest.raises(ConfigError, match="'labell'"):
+        Labelled("docs", url=url, labell="mine")
     with pytest.raises(ConfigError, match="'label'"):
         PGRecallVectorStore("docs", url=url, label="mine")
 

@@ -26,8 +26,8 @@ from pgrecall.records import Facet, Group, Match, Page, Record, RecordBatch, Rec
 from pgrecall.reranking import Rerank
 from pgrecall.scope import Scope
 from pgrecall.server import Server
-from pgrecall.table import VectorIndex
-from pgrecall.table_columns import SparseColumn, TableColumn, TextColumn
+from pgrecall.table import SparseColumn, VectorIndex
+from pgrecall.table_columns import TableColumn, TextColumn
 from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from uuid import UUID
 from pgrecall.distance import VectorType
 from pgrecall.errors import PermissionDenied, SchemaError
 from pgrecall.scope import DEFAULT_DOMAIN
-from pgrecall.table_columns import MetadataColumn, SparseColumn, TextColumn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pgrecall.layout import Layout
     from pgrecall.promoted import PromotedField
     from pgrecall.scope import Scope
+    from pgrecall.table_columns import MetadataColumn, TextColumn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,23 @@ class FieldIndex:
     column: str
     valid: bool
     covering: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseColumn:
+    """The column with the sparse embeddings.
+
+    Attributes:
+        column: Its name.
+        dimensions: Indices in it are below this.
+        index: The index that searches by inner product use; `None` where there is none.
+        limited: Whether some HNSW index is on it, finished or not, which takes no more than 1,000 weights.
+    """
+
+    column: str
+    dimensions: int
+    index: VectorIndex | None = None
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

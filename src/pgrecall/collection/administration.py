@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from pgrecall.findings import Finding
     from pgrecall.promoted import PromotedField
     from pgrecall.records import Embedding, Record
-    from pgrecall.table import VectorIndex
-    from pgrecall.table_columns import SparseColumn, TextColumn
+    from pgrecall.table import SparseColumn, VectorIndex
+    from pgrecall.table_columns import TextColumn
 
 
 class Administration(Bound):

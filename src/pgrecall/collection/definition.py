@@ -19,8 +19,8 @@ from pgrecall.sql.ledger import LEDGER
 from pgrecall.sql.partitions import create_partitions, new_names
 from pgrecall.sql.quantized import quantization
 from pgrecall.sql.runs import RUNS
-from pgrecall.table import Table
-from pgrecall.table_columns import SparseColumn, TextColumn
+from pgrecall.table import SparseColumn, Table
+from pgrecall.table_columns import TextColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

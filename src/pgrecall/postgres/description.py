@@ -22,8 +22,8 @@ from pgrecall.sql import promoted
 from pgrecall.sql.ddl import COMMENT_PREFIX
 from pgrecall.sql.dml import ADOPTABLE_ID_TYPES
 from pgrecall.sql.security import DOMAINS, OWNER_POLICY, POLICY
-from pgrecall.table import FieldIndex, Table, VectorIndex
-from pgrecall.table_columns import MetadataColumn, SparseColumn
+from pgrecall.table import FieldIndex, SparseColumn, Table, VectorIndex
+from pgrecall.table_columns import MetadataColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

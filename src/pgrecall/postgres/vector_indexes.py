@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import DimensionMismatch
-from pgrecall.table import VectorIndex
-from pgrecall.table_columns import SparseColumn
+from pgrecall.table import SparseColumn, VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

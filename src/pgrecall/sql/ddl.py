@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from pgrecall.distance import VectorType
     from pgrecall.filters import Equals
     from pgrecall.sql.dialect import Dialect
-    from pgrecall.table import Table
-    from pgrecall.table_columns import SparseColumn
+    from pgrecall.table import SparseColumn, Table
 
 COMMENT_PREFIX: Final = "pgrecall "
 """A table's comment begins so where the table is a collection of ours; the settings follow as JSON."""

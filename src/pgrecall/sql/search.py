@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from pgrecall.sql.dialect import Encoded
     from pgrecall.sql.selection import Selection
-    from pgrecall.table import Table
-    from pgrecall.table_columns import SparseColumn
+    from pgrecall.table import SparseColumn, Table
 
 # Up to so many rows the second step costs more planning than it saves.
 _FEW: Final = 500

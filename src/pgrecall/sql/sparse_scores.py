@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pgrecall.sql.dialect import Encoded
     from pgrecall.sql.selection import Selection
-    from pgrecall.table_columns import SparseColumn
+    from pgrecall.table import SparseColumn
 
 
 def compare(

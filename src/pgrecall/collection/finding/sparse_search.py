@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from pgrecall.records import Match, SparseEmbedding
     from pgrecall.sql.search import Search
     from pgrecall.sql.selection import Selection
-    from pgrecall.table import Table
-    from pgrecall.table_columns import SparseColumn
+    from pgrecall.table import SparseColumn, Table
 
 # To compare two sparse embeddings takes about as long as two dense ones of so many dimensions.
 _LIKE_DIMENSIONS: Final = 256

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from pgrecall.config import CollectionConfig, Index
     from pgrecall.distance import VectorType
     from pgrecall.postgres import Session
-    from pgrecall.table import Table, VectorIndex
-    from pgrecall.table_columns import SparseColumn
+    from pgrecall.table import SparseColumn, Table, VectorIndex
 
 
 async def build_in_partitions(build: Builder, index: Index, quantized: VectorType | None) -> str | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pgrecall.collection.handle import Handle
     from pgrecall.postgres import Session
     from pgrecall.server import Server
-    from pgrecall.table_columns import SparseColumn
+    from pgrecall.table import SparseColumn
 
 
 async def add_sparse_embeddings(handle: Handle, dimensions: int) -> SparseColumn:
