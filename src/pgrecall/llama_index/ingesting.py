@@ -38,6 +38,8 @@ class PGRecallIngestionStore(PGRecallVectorStore):
         ...     IngestionPipeline(transformations=[…], vector_store=store, docstore=docstore).run(documents=documents)
     """
 
+    # Said again, as type checkers otherwise make one of the fields, which takes no collection by its place.
+    __init__ = PGRecallVectorStore.__init__
     _open: bool = PrivateAttr(default=False)
     _awaiting: dict[str, None] = PrivateAttr(default_factory=dict)
     _replaced: set[str] = PrivateAttr(default_factory=set)
