@@ -191,3 +191,17 @@ async def test_blocking_handles_are_scoped_alike(blocking_client):
     docs = blocking_client.get_or_create_collection("docs", dimensions=3)
     docs.domain("red").upsert([record()])
     assert (docs.count(), docs.domain("red").count(), docs.all_domains().count()) == (0, 1, 1)
+
+
+async def test_a_page_of_names_looks_at_no_more_domains_than_it_names(docs, connection):
+    names = [f"d{n:02}" for n in range(20)]
+    for name in names:
+        await docs.domain(name).upsert([record()])
+    found = []
+    while page := await docs.all_domains().list_domains(limit=3, after=found[-1] if found else None):
+        found += page
+    assert found == names
+    async with connection.transaction():
+        await docs.all_domains().using(connection).list_domains(limit=3)
+        scans = "SELECT idx_scan + seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'docs'"
+        assert await connection.fetchval(scans) == 3

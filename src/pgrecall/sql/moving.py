@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, LiteralString
 from pgrecall.sql.compose import SQL, Composable, Identifier, Integer, Literal, Param, Statement
 from pgrecall.sql.dml import id_type
 from pgrecall.sql.domains import domain_value
+from pgrecall.sql.partitions import MOVED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,7 @@ def mirror(
     value = Literal(table.stored_domain(domain))
     fired = SQL(
         "CREATE TRIGGER {trigger} AFTER {event} ON {others} FOR EACH ROW WHEN ({about} "
-        "AND current_setting('pgrecall.moved', true) IS DISTINCT FROM {value}) EXECUTE FUNCTION {function}({note})"
+        "AND current_setting({moved}, true) IS DISTINCT FROM {value}) EXECUTE FUNCTION {function}({note})"
     )
     found += [
         fired.format(
@@ -83,6 +84,7 @@ def mirror(
             event=SQL(event),
             others=others,
             about=SQL(about).format(domain=_domain(table), value=value),
+            moved=Literal(MOVED),
             value=value,
             function=function,
             note=note,

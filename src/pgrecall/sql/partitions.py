@@ -79,7 +79,7 @@ def create_partitions(config: CollectionConfig, token: str, storage: Composable)
 def _others(config: CollectionConfig, token: str, storage: Composable) -> list[Statement]:
     function = Identifier(config.schema, f"pgrecall_moved_{token}")
     (name,) = new_names(config, token)
-    body = Literal("SELECT coalesce(pg_catalog.current_setting('pgrecall.moved', true), '')")
+    body = Literal(f"SELECT coalesce(pg_catalog.current_setting('{MOVED}', true), '')")
     parts: list[Composable] = [
         SQL("CREATE FUNCTION {function}() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS {body}").format(
             function=function, body=body
@@ -121,7 +121,8 @@ def attach(table: Table, partition: Identifier, domain: str) -> Statement:
 def set_moved(table: Table, domain: str | None) -> Statement:
     """Return the statement that sets `MOVED` until the end of the transaction, or takes it back."""
     value = "" if domain is None else table.stored_domain(domain)
-    return SQL("SELECT set_config('pgrecall.moved', {value}, true)").format(value=Param(value, "text")).compile()
+    form = SQL("SELECT set_config({parameter}, {value}, true)")
+    return form.format(parameter=Literal(MOVED), value=Param(value, "text")).compile()
 
 
 def lock(relation: Identifier) -> Statement:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def list_domains(selection: Selection, *, limit: int, after: str | None) -> Statement:
     """Return the statement that reads the names of domains, sorted, from name to name through the index."""
     found = SQL("SELECT domain FROM ({names}) AS named ORDER BY 1 LIMIT {limit}")
-    return selection.compile(found.format(names=_names(selection, after), limit=Integer(limit)))
+    return selection.compile(found.format(names=_names(selection, after, limit), limit=Integer(limit)))
 
 
 def count_domains(selection: Selection) -> Statement:
@@ -106,8 +106,14 @@ def _is_free(table: Table, domain: str) -> Composable:
     )
 
 
-def _names(selection: Selection, after: str | None) -> Composable:
-    """Return the query for the names: each step looks for the next one, and skips the rows in between."""
+def _names(selection: Selection, after: str | None, limit: int | None = None) -> Composable:
+    """Return the query for the names: each step looks for the next one, and skips the rows in between.
+
+    Args:
+        selection: The rows.
+        after: The name behind which to begin.
+        limit: Steps after which to end, so that a page takes as long among many domains as among few.
+    """
     table = selection.table
     if table.columns.domain_id is None:
         return SQL("SELECT 'default'::text AS domain WHERE EXISTS (SELECT FROM {table})").format(table=_table(table))
@@ -122,12 +128,14 @@ def _names(selection: Selection, after: str | None) -> Composable:
     form = SQL("SELECT {text} AS domain FROM {table} {where} ORDER BY {column} LIMIT 1")
     parts = {"text": domain_text(table), "table": _table(table), "column": column}
     return SQL(
-        "WITH RECURSIVE {found} AS (({first}) UNION ALL SELECT ({following}) FROM {found} "
-        "WHERE {found}.domain IS NOT NULL) SELECT domain FROM {found} WHERE domain IS NOT NULL"
+        "WITH RECURSIVE {found} AS (SELECT ({first}) AS domain, 1 AS step UNION ALL "
+        "SELECT ({following}), {found}.step + 1 FROM {found} WHERE {found}.domain IS NOT NULL{more}) "
+        "SELECT domain FROM {found} WHERE domain IS NOT NULL"
     ).format(
         found=_FOUND,
         first=form.format(**parts, where=where(first)),
         following=form.format(**parts, where=where([*own, behind])),
+        more=SQL("") if limit is None else SQL(" AND {f}.step < {l}").format(f=_FOUND, l=Integer(limit)),
     )
 
 
