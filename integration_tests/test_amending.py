@@ -52,6 +52,16 @@ async def test_amend_with_a_fault_changes_nothing(filled):
     assert await filled.count({"n": 9}) == 0
 
 
+async def test_the_last_change_of_an_id_counts_however_it_is_spelled(client):
+    docs = await client.create_collection(CollectionConfig(name="uuids", dimensions=3, id_type="uuid"))
+    one = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+    await docs.upsert([Record(id=one, embedding=ONE, content="old")])
+    changes = [RecordChange(id=one.upper(), content="lost", chunk_index=1), RecordChange(id=one, content="new")]
+    assert await docs.amend(changes) == 1
+    assert await docs.amend(reversed(changes)) == 1
+    assert [(found.content, found.chunk_index) for found in await docs.get([one])] == [("lost", 1)]
+
+
 async def test_deletions_tell_and_keys_are_those_of_the_scope(filled):
     assert await filled.metadata_keys() == ["n", "of"]
     assert await filled.metadata_keys({"of": "none"}) == []

@@ -15,6 +15,7 @@ from pgrecall import (
     IVFFlat,
     Record,
     RecordBatch,
+    RecordChange,
     SearchOptions,
 )
 from pgrecall.collection.finding import searching
@@ -471,13 +472,23 @@ async def test_a_count_that_was_learnt_makes_the_filter_exact(apart):
     assert (again.access, again.matches) == (Access.EXACT, 1_334)
 
 
-async def test_what_was_learnt_is_forgotten_when_rows_are_written(apart):
+WRITES = {
+    "upsert": lambda c, ids: c.upsert([Record(id=i, embedding=[5.0] * 8, metadata={"new": 1}) for i in ids]),
+    "replace": lambda c, ids: c.replace([Record(id=i, embedding=[5.0] * 8, metadata={"new": 1}) for i in ids]),
+    "update": lambda c, ids: c.update(ids, metadatas=[{"new": 1}] * len(ids)),
+    "amend": lambda c, ids: c.amend([RecordChange(id=i, metadata={"new": 1}) for i in ids]),
+    "update_where": lambda c, ids: c.update_where({"$id": {"$in": ids}}, metadata={"new": 1}),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_what_was_learnt_is_forgotten_when_rows_are_written(apart, write):
     query, filter = [5.0] * 8, {"new": 1}
+    ids = [record.id for record in (await apart.list(limit=20)).records]
     forced = SearchOptions(access=Access.ITERATIVE)
     assert await apart.search(query, 3_000, filter=filter, options=forced) == []
     assert (await apart.explain(query, filter=filter)).matches == 0
-    given = [Record(id=f"n{n}", embedding=[5.0 + n / 1e3] * 8, metadata={"new": 1}) for n in range(20)]
-    await apart.upsert(given)
+    await WRITES[write](apart, ids)
     assert len(await apart.search(query, 30, filter=filter)) == 20
     assert (await apart.explain(query, filter=filter)).matches == 20
 

@@ -200,10 +200,10 @@ class Pipeline:
             self._likely_new = inserted == len(ready.rows)
             self._inserted, self._updated = self._inserted + inserted, self._updated + updated
             self._unchanged += len(chunk.records) - inserted - updated
-            if inserted:
+            if inserted or updated:
                 handle.knowledge.forget_estimates()
-                if self._options.index is None:
-                    automatic.written(handle, inserted)
+            if inserted and self._options.index is None:
+                automatic.written(handle, inserted)
         elif run is not None:
             await handle.transaction(note)
         self._unchanged += chunk.unchanged

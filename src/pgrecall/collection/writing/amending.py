@@ -9,7 +9,7 @@ from pgrecall.collection.finding import reading
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.writing import changes
 from pgrecall.collection.writing.upserting import check_writable
-from pgrecall.errors import ConfigError, FilterError
+from pgrecall.errors import ConfigError, FilterError, RecordError
 from pgrecall.filters import parse
 from pgrecall.records import RecordChange
 from pgrecall.rows import prepare_changes
@@ -105,25 +105,27 @@ class Amending(Bound):
 
 
 async def _amend(handle: Handle, amended: list[RecordChange], *, merge: bool) -> int:
-    last: dict[str, RecordChange] = {}
     for position, change in enumerate(amended):
         if not isinstance(change, RecordChange):
             msg = f"change {position} is a {type(change).__name__}, not a RecordChange"
             raise ConfigError(msg)
+        if change.id is None:  # pyright: ignore[reportUnnecessaryComparison] - callers without types
+            msg = f"the id of change {position} is None: say which record is to be changed"
+            raise RecordError(msg)
         if not _parts(change):
             msg = f"change {position} (id {change.id!r}) changes nothing"
             raise ConfigError(msg)
-        # A number is the same id as its text.
-        last[str(change.id)] = change
-    groups: dict[tuple[str, ...], list[RecordChange]] = {}
-    for change in last.values():
-        groups.setdefault(_parts(change), []).append(change)
 
     async def work(session: Session) -> int:
         table = await handle.table(session)
-        if table is None or not groups:
+        if table is None or not amended:
             return 0
         check_writable(table, session.server)
+        # As the table spells them: a number is the same id as its text, and a UUID can be written in many ways.
+        last = dict(zip(reading.checked_ids([change.id for change in amended], table), amended, strict=True))
+        groups: dict[tuple[str, ...], list[RecordChange]] = {}
+        for change in last.values():
+            groups.setdefault(_parts(change), []).append(change)
         selection = handle.selection(session, table)
         prepared = [
             prepare_changes(
@@ -136,7 +138,9 @@ async def _amend(handle: Handle, amended: list[RecordChange], *, merge: bool) ->
         ]
         return sum([await changes.update_rows(session, selection, rows, merge=merge) for rows in prepared])
 
-    return await handle.transaction(work)
+    changed = await handle.transaction(work)
+    handle.knowledge.forget_estimates()
+    return changed
 
 
 async def _update_where(handle: Handle, filter: Filter | None, metadata: Mapping[str, Any], *, merge: bool) -> int:

@@ -51,7 +51,9 @@ async def update(handle: Handle, ids: Sequence[str], columns: Mapping[str, Any],
         rows = prepare_changes(table, ids, columns, merge=merge)
         return await update_rows(session, handle.selection(session, table), rows, merge=merge)
 
-    return await handle.transaction(work)
+    changed = await handle.transaction(work)
+    handle.knowledge.forget_estimates()
+    return changed
 
 
 async def replace(handle: Handle, records: Sequence[Record] | RecordBatch) -> int:
@@ -74,7 +76,9 @@ async def replace(handle: Handle, records: Sequence[Record] | RecordBatch) -> in
         rows.finish()
         return await update_rows(session, handle.selection(session, table), rows, merge=False)
 
-    return await handle.transaction(work)
+    changed = await handle.transaction(work)
+    handle.knowledge.forget_estimates()
+    return changed
 
 
 async def update_rows(session: Session, selection: Selection, rows: Rows, *, merge: bool) -> int:

@@ -125,8 +125,9 @@ async def _upsert(handle: Handle, batch: RecordBatch, batch_size: int, companion
         inserted, updated = inserted + counts[0], updated + counts[1]
         likely_new = counts[0] == len(part)
         part = following
-    if inserted:
+    if inserted or updated:
         handle.knowledge.forget_estimates()
+    if inserted:
         automatic.written(handle, inserted)
     return UpsertResult(ids=ids, inserted=inserted, updated=updated, unchanged=len(rows) - inserted - updated)
 
