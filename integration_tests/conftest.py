@@ -161,6 +161,18 @@ def _started(config):
     return config.stash.get(_SERVER, None)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """Keep the servers that tests start in their own directories apart from another run of the tests by root.
+
+    Each run takes the permission to search away from the directory that pytest keeps for a user, and with it from the
+    account that the servers of the run before are switched to.
+    """
+    if os.geteuid() == 0 and config.option.basetemp is None and not hasattr(config, "workerinput"):
+        config.option.basetemp = tempfile.mkdtemp(prefix="pgrecall-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
 def pytest_report_header(config):
     # Where pytest-xdist runs the tests, each of its workers has a server of its own.
     if config.option.collectonly or config.getoption("numprocesses", None):
