@@ -47,11 +47,30 @@ def test_resolve_of_an_embedded_url_is_a_directory():
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost", "mysql://h/d", "http://h", "host=localhost dbname=x", "postgresql:/h/d", 5, b"postgresql://h"]
+    "url",
+    [
+        "localhost",
+        "mysql://h/d",
+        "http://h",
+        "host=localhost dbname=x",
+        "postgresql:/h/d",
+        5,
+        b"postgresql://h",
+        "",
+        " ",
+        False,
+        0,
+    ],
 )
 def test_resolve_of_another_kind_of_address_is_an_error(url):
     with pytest.raises(ConfigError, match="must b"):
         resolve(url)
+
+
+def test_resolve_takes_an_empty_variable_for_none(monkeypatch):
+    monkeypatch.setenv("PGRECALL_URL", "")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://general/db")
+    assert resolve(None).url == "postgresql://general/db"
 
 
 def test_resolve_names_the_variable_that_is_wrong(monkeypatch):

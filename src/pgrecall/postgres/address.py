@@ -70,18 +70,15 @@ def resolve(url: str | None) -> Address:
     """Return the address that *url* means, or that the environment names where it is `None`.
 
     The order is: the argument, ``PGRECALL_URL``, ``DATABASE_URL``, the embedded server where that extra
-    is installed.
+    is installed. A variable that is empty counts as not set, as in a shell.
 
     Raises:
         ConfigError: The URL is none of these, or there is none and no embedded server.
     """
     source = "the URL"
     if url is None:
-        for name in _ENVIRONMENT:
-            if url := os.environ.get(name):
-                source = name
-                break
-    if not url:
+        source, url = next(((name, found) for name in _ENVIRONMENT if (found := os.environ.get(name))), (source, None))
+    if url is None:
         if embedded.available():
             return Address(None)
         msg = (
@@ -91,6 +88,10 @@ def resolve(url: str | None) -> Address:
         raise ConfigError(msg)
     if not isinstance(url, str):
         msg = f"the URL must be a string, not {type(url).__name__}"
+        raise ConfigError(msg)
+    if not url.strip():
+        # Often what was read from a setting that is missing: another database than the one meant must not be taken.
+        msg = f"{source} must be a URL, and is empty: postgresql://user@host/database, or None for the usual places"
         raise ConfigError(msg)
     if url.startswith("embedded:"):
         return Address(None, embedded.path_from_url(url))
