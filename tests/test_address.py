@@ -3,6 +3,7 @@
 import pytest
 
 from pgrecall import AsyncClient, Client
+from pgrecall.collection.opening import open_collection
 from pgrecall.errors import ConfigError
 from pgrecall.postgres import resolve
 
@@ -42,6 +43,23 @@ def test_resolve_of_nothing_without_the_embedded_server_lists_the_ways(monkeypat
         resolve(None)
 
 
+@pytest.mark.parametrize("empty", ["", "  ", "\n"])
+@pytest.mark.parametrize("make", [resolve, Client, AsyncClient, lambda url: open_collection("docs", url=url)])
+def test_an_empty_url_is_an_error_and_not_another_database(make, empty, monkeypatch):
+    monkeypatch.setenv("PGRECALL_URL", "postgresql://own/db")
+    with pytest.raises(ConfigError, match="the URL is empty: pass postgresql://"):
+        make(empty)
+
+
+def test_resolve_passes_over_a_variable_that_is_blank(monkeypatch):
+    monkeypatch.setenv("PGRECALL_URL", " ")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://general/db")
+    assert resolve(None).url == "postgresql://general/db"
+    monkeypatch.setenv("DATABASE_URL", "")
+    monkeypatch.setattr("pgrecall.embedded.available", lambda: True)
+    assert resolve(None).url is None
+
+
 def test_resolve_of_an_embedded_url_is_a_directory():
     assert str(resolve("embedded:///some/where").path) == "/some/where"
 
@@ -55,22 +73,15 @@ def test_resolve_of_an_embedded_url_is_a_directory():
         "host=localhost dbname=x",
         "postgresql:/h/d",
         5,
-        b"postgresql://h",
-        "",
-        " ",
-        False,
         0,
+        False,
+        b"",
+        b"postgresql://h",
     ],
 )
 def test_resolve_of_another_kind_of_address_is_an_error(url):
     with pytest.raises(ConfigError, match="must b"):
         resolve(url)
-
-
-def test_resolve_takes_an_empty_variable_for_none(monkeypatch):
-    monkeypatch.setenv("PGRECALL_URL", "")
-    monkeypatch.setenv("DATABASE_URL", "postgresql://general/db")
-    assert resolve(None).url == "postgresql://general/db"
 
 
 def test_resolve_names_the_variable_that_is_wrong(monkeypatch):

@@ -98,6 +98,14 @@ def test_a_password_that_was_typed_in_the_wrong_place_is_not_repeated():
         assert "s3cret" not in result.output
 
 
+@pytest.mark.parametrize("url", ["", " "])
+@pytest.mark.parametrize("words", [["stats", "docs"], ["demo", "--query", "x", "--limit", "1"]], ids=" ".join)
+def test_an_empty_url_is_refused(words, url):
+    result = CliRunner().invoke(app.build(), [*words, "--url", url])
+    assert result.exit_code == 2
+    assert "the URL is empty: pass postgresql://" in " ".join(result.output.split())
+
+
 def test_the_list_of_commands_fits_into_eighty_columns():
     listed = CliRunner().invoke(app.build(), ["--help"]).output
 

@@ -129,6 +129,9 @@ def test_url_falls_back_to_the_environment(monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://of-the-environment/db")
     assert options().url == "postgresql://of-the-environment/db"
     assert options(connection_string=URL).url == URL
+    assert options(connection_string="").url == ""  # which the engine refuses
+    monkeypatch.setenv("DATABASE_URL", " ")
+    assert options().url is None
     monkeypatch.delenv("DATABASE_URL")
     assert options().url is None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, cast
@@ -12,6 +11,7 @@ from pgrecall.config import HNSW, CollectionConfig, Columns, Index, IVFFlat, Sea
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
 from pgrecall.pooling import PoolConfig
+from pgrecall.postgres import from_environment
 from pgrecall.scope import Scope
 
 DEFAULT_COLUMNS: Final[Mapping[str, str]] = {
@@ -115,7 +115,10 @@ class StoreOptions:
     @property
     def url(self) -> str | None:
         """Where the database is; `None` leaves it to the engine."""
-        return self.connection_string or os.environ.get("DATABASE_URL") or None
+        if self.connection_string is not None:
+            return self.connection_string
+        found = from_environment(("DATABASE_URL",))
+        return found and found[1]
 
     @property
     def names(self) -> Columns:

@@ -66,18 +66,24 @@ class Address(OfThisProcess):
         return f"postgresql://{host}{parts.path}"
 
 
+def from_environment(names: tuple[str, ...] = _ENVIRONMENT) -> tuple[str, str] | None:
+    """Return the first of these variables that holds something, and its URL; what is blank counts as unset."""
+    for name in names:
+        if (url := os.environ.get(name, "")).strip():
+            return name, url
+    return None
+
+
 def resolve(url: str | None) -> Address:
     """Return the address that *url* means, or that the environment names where it is `None`.
 
     The order is: the argument, ``PGRECALL_URL``, ``DATABASE_URL``, the embedded server where that extra
-    is installed. A variable that is empty counts as not set, as in a shell.
+    is installed. A variable that is empty counts as unset, as shells and containers cannot always unset one.
 
     Raises:
-        ConfigError: The URL is none of these, or there is none and no embedded server.
+        ConfigError: The URL is none of these or empty, or there is none and no embedded server.
     """
-    source = "the URL"
-    if url is None:
-        source, url = next(((name, found) for name in _ENVIRONMENT if (found := os.environ.get(name))), (source, None))
+    source, url = ("the URL", url) if url is not None else from_environment() or ("", None)
     if url is None:
         if embedded.available():
             return Address(None)
@@ -90,8 +96,11 @@ def resolve(url: str | None) -> Address:
         msg = f"the URL must be a string, not {type(url).__name__}"
         raise ConfigError(msg)
     if not url.strip():
-        # Often what was read from a setting that is missing: another database than the one meant must not be taken.
-        msg = f"{source} must be a URL, and is empty: postgresql://user@host/database, or None for the usual places"
+        # What a lookup of a setting that is missing gives: another database than the one meant would be filled.
+        msg = (
+            "the URL is empty: pass postgresql://user@host/database or embedded:///directory, "
+            "or leave it out (None) for the environment's or the embedded server"
+        )
         raise ConfigError(msg)
     if url.startswith("embedded:"):
         return Address(None, embedded.path_from_url(url))

@@ -27,6 +27,7 @@ from pgrecall.collection import Client, Collection
 from pgrecall.config import CollectionConfig
 from pgrecall.distance import VectorType
 from pgrecall.errors import ConfigError
+from pgrecall.postgres import from_environment
 
 if TYPE_CHECKING:
     from pgrecall.cli.demo.asking import Asked, Asker, Round
@@ -117,7 +118,7 @@ def _load(report: Report, embeddings: str | None) -> Model:
 def _connected(report: Report, url: str | None, config: CollectionConfig) -> Generator[Collection]:
     """Give the collection in the database that is asked for, else in one in the current directory."""
     own = None
-    if url is None and not (os.environ.get("PGRECALL_URL") or os.environ.get("DATABASE_URL")):
+    if url is None and from_environment() is None:
         own = Path.cwd() / DIRECTORY
         url = f"embedded://{quote(os.fsencode(own))}"
     try:
