@@ -147,17 +147,30 @@ async def test_a_table_without_content_has_no_words(client, connection):
 @pytest.mark.parametrize(
     "settings",
     [
-        lambda: {"text_search": 3},
-        lambda: {"text_search": TextSearch(column="content")},
-        lambda: {"text_search": "english", "columns": Columns(content=None)},
-        lambda: {"text_search": TextSearch(language_key="l"), "columns": Columns(metadata=None)},
-        lambda: {"text_search": TextSearch(column="year"), "fields": {"year": int}},
-        lambda: {"text_search": TextSearch(column="x" * 64)},
+        {"column": "x" * 64},
+        {"engine": "pg_textsearch", "language_key": "l"},
+        {"engine": "pg_textsearch", "column": "lexemes"},
+    ],
+)
+def test_text_search_refuses_what_cannot_be_where_it_is_made(settings):
+    with pytest.raises(ConfigError):
+        TextSearch(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"text_search": 3},
+        {"text_search": TextSearch(column="content")},
+        {"text_search": "english", "columns": Columns(content=None)},
+        {"text_search": TextSearch(language_key="l"), "columns": Columns(metadata=None)},
+        {"text_search": TextSearch(column="year"), "fields": {"year": int}},
+        {"text_search": TextSearch(column="text"), "columns": Columns(content="text")},
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings):
     with pytest.raises(ConfigError):
-        CollectionConfig(name="docs", **settings())
+        CollectionConfig(name="docs", **settings)
 
 
 RANKED = TextSearch(engine="pg_textsearch")

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from pgrecall import CollectionConfig, Record, RecordBatch
-from pgrecall.errors import ConfigError, DimensionMismatch, RecordError
+from pgrecall import AsyncClient, AsyncCollection, Collection, CollectionConfig, Record, RecordBatch, RecordChange
+from pgrecall.collection.opening import open_collection
+from pgrecall.errors import ConfigError, DimensionMismatch, PGRecallError, RecordError
 
 GOOD = [1.0, 2.0, 3.0]
 
@@ -126,3 +127,136 @@ async def test_metadata_with_a_number_beyond_postgresqls_is_refused_and_nothing_
     with pytest.raises(PGRecallError):
         await docs.upsert(around(Record(id="bad", embedding=GOOD, metadata={"n": Decimal("1e140000")})))
     assert await docs.count() == 0
+
+
+NO_IDS = {
+    "nothing": None,
+    "one text": "a",
+    "bytes": b"a",
+    "a number": 5,
+    "a mapping": {"a": 1},
+    "an array of no dimensions": np.array("a"),
+    "None among them": [None],
+    "bytes among them": [b"a"],
+    "an empty text among them": [""],
+    "a list among them": [["a"]],
+    "a truth value among them": [True],
+    "a fraction among them": [1.5],
+}
+BY_ID = {
+    "get": lambda docs, ids: docs.get(ids),
+    "delete": lambda docs, ids: docs.delete(ids, filter={"n": 1}),
+    "delete_returning": lambda docs, ids: docs.delete_returning(ids, filter={"n": 1}),
+    "update": lambda docs, ids: docs.update(ids, metadatas={"n": 2}),
+}
+
+
+@pytest.mark.parametrize("verb", BY_ID)
+@pytest.mark.parametrize("what", NO_IDS)
+@pytest.mark.parametrize("name", ["docs", "missing"])
+async def test_what_is_no_list_of_ids_is_named_at_once(docs, client, name, what, verb):
+    await docs.upsert([Record(id="a", embedding=GOOD)])
+    ids = NO_IDS[what]
+    if ids is None and "delete" in verb:
+        pytest.skip("there None says that the ids do not matter")
+    with pytest.raises((ConfigError, RecordError), match="ids"):
+        await BY_ID[verb](client.collection(name), ids)
+    assert [(record.id, record.metadata) for record in (await docs.list()).records] == [("a", {})]
+
+
+async def test_ids_that_can_be_read_once_are_ids(docs, client):
+    await docs.upsert([Record(id="a", embedding=GOOD)])
+    assert await docs.update((one for one in "ab"), metadatas={"n": 1}) == 1
+    assert [record.metadata for record in await docs.get(iter("a"))] == [{"n": 1}]
+    assert await client.collection("missing").get(iter("ab")) == [None, None]
+    assert await docs.delete(iter("a")) == 1
+
+
+@pytest.mark.parametrize("name", ["docs", "missing"])
+@pytest.mark.parametrize("verb", ["upsert", "replace", "replace_documents", "amend", "neighbours"])
+@pytest.mark.parametrize(
+    "bad", [None, 5, "ab", b"ab", Record(id="a", embedding=GOOD), {"id": "a"}, [None], [{"id": "a"}], [["a"]], Record]
+)
+async def test_what_are_no_records_is_named_and_nothing_written(docs, client, name, verb, bad):
+    with pytest.raises(ConfigError, match=r"record|change|chunks"):
+        await getattr(client.collection(name), verb)(bad)
+    assert await docs.count() == 0
+
+
+SETTINGS = {
+    "search": {"options": 5, "include": 5, "k": "x", "filter": 5},
+    "search_mmr": {"mmr": None},
+    "search_range": {"max_distance": "x"},
+    "create_index": {"index": "hnsw", "options": 5},
+    "wait_for_index": {"timeout": "x"},
+    "copy_to": {"target": "docs", "convert": 5},
+    "recommend": {"positive": [b"a"], "negative": 5},
+    "search_many": {"embeddings": 5},
+    "keep_models": {"embeds": ["a"]},
+    "replace_documents": {"document_ids": 5},
+    "update": {"contents": 5, "embeddings": 5, "metadatas": {1, 2}},
+    "search_keyword": {"options": 5},
+    "search_hybrid": {"options": 5},
+}
+OTHERS = {
+    "search": {"embedding": GOOD},
+    "search_mmr": {"embedding": GOOD},
+    "search_range": {"embedding": GOOD},
+    "recommend": {"positive": ["a"]},
+    "replace_documents": {"records": []},
+    "update": {"ids": ["a"]},
+    "search_keyword": {"query": "a"},
+    "search_hybrid": {"query": "a", "embedding": GOOD},
+}
+
+
+@pytest.mark.parametrize(("verb", "argument"), [(verb, name) for verb, given in SETTINGS.items() for name in given])
+async def test_an_argument_of_another_type_is_named(docs, verb, argument):
+    others = {"target": docs.domain("other")} if verb == "copy_to" else OTHERS.get(verb, {})
+    with pytest.raises(PGRecallError, match="filter|max_distance" if argument == "filter" else argument):
+        await getattr(docs, verb)(**{**others, argument: SETTINGS[verb][argument]})
+
+
+@pytest.mark.parametrize("bad", [None, 5, b"docs", ["docs"], {"name": "docs"}, CollectionConfig, object()])
+async def test_what_is_no_collection_is_named_by_whatever_takes_one(client, bad):
+    with pytest.raises(ConfigError, match="a name or a CollectionConfig"):
+        client.collection(bad)
+    for verb in (client.create_collection, client.get_collection, client.get_or_create_collection):
+        with pytest.raises(ConfigError, match="a name or a CollectionConfig"):
+            await verb(bad)
+    assert await client.list_collections() == []
+
+
+async def test_a_client_and_a_collection_are_not_taken_for_each_other(client, docs):
+    for make in (client.collection, AsyncCollection, open_collection):
+        with pytest.raises(ConfigError, match=r"collection must be|a collection is made of"):
+            make(client)
+    with pytest.raises(ConfigError, match="an AsyncCollection"):
+        Collection(client)
+    with pytest.raises(ConfigError, match="a Client or an AsyncClient"):
+        open_collection("docs", client=docs)
+    with pytest.raises(ConfigError, match="a PoolConfig"):
+        AsyncClient("postgresql://h/d", pool=5)
+
+
+@pytest.mark.parametrize("bad", [{"a": 1}, {"a"}, np.array(1.0)])
+def test_columns_without_an_order_are_refused(bad):
+    for columns in ({"embeddings": bad}, {"embeddings": [GOOD], "ids": bad}, {"embeddings": [GOOD], "optional": bad}):
+        with pytest.raises(ConfigError, match="must be"):
+            RecordBatch(**columns)
+
+
+async def test_a_change_without_an_id_is_refused(docs):
+    with pytest.raises(RecordError, match="id"):
+        await docs.amend([RecordChange(id=None, content="x")])
+
+
+@pytest.mark.parametrize("bad", NO_IDS)
+async def test_what_are_no_keys_is_named_by_ledgers_and_key_values(docs, client, bad):
+    if NO_IDS[bad] == [""]:
+        pytest.skip("a key may be empty")
+    for take in (docs.ledger("n").mark, docs.ledger("n").unmark, client.key_values("n").get):
+        with pytest.raises((ConfigError, RecordError), match="keys"):
+            await take(NO_IDS[bad])
+    with pytest.raises((ConfigError, RecordError), match="group_ids"):
+        await docs.ledger("n").mark(["a"], group_ids=5)

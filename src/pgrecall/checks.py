@@ -92,6 +92,25 @@ def check_instance(value: object, what: str, kind: type | UnionType, wanted: str
         raise ConfigError(msg)
 
 
+def check_list(value: object, what: str, entries: str) -> list[Any]:
+    """Return *value*, which may be read only once, as a list of what the message calls *entries*.
+
+    Raises:
+        ConfigError: It is one text, whose characters nobody means, a mapping, or nothing that has entries.
+    """
+    if isinstance(value, str | bytes):
+        msg = f"{what} must be a sequence of {entries}, not one string: [{value!r:.80}]"
+        raise ConfigError(msg)
+    try:
+        entries_of = None if isinstance(value, Mapping) else iter(cast("Any", value))
+    except TypeError:  # an array of no dimensions has a method for it, which refuses
+        entries_of = None
+    if entries_of is None:
+        msg = f"{what} must be a sequence of {entries}, not {type(value).__name__}"
+        raise ConfigError(msg)
+    return list(entries_of)
+
+
 def check_identifier(name: object, what: str) -> str:
     """Return *name* if PostgreSQL can keep it whole as an identifier.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from pgrecall.checks import check_instance, check_list
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     import numpy as np
@@ -90,12 +92,13 @@ class RecordBatch:
     optional: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if not hasattr(self.embeddings, "__len__") or getattr(self.embeddings, "ndim", 1) == 0:
+        if not _is_sequence(self.embeddings):
             msg = f"embeddings must be an array or a sequence of embeddings, not {type(self.embeddings).__name__}"
             raise ConfigError(msg)
+        check_instance(self.optional, "optional", frozenset, "a frozenset of names of columns")
         count = len(self.embeddings)
         for name, value in self._columns().items():
-            if isinstance(value, str | bytes) or not hasattr(value, "__len__"):
+            if isinstance(value, str | bytes) or not _is_sequence(value):
                 msg = f"{name} must be a sequence with one entry a record, not {type(value).__name__}"
                 raise ConfigError(msg)
             if len(value) != count:
@@ -276,6 +279,19 @@ class UpsertResult:
     unchanged: int
 
 
+def _is_sequence(value: Any) -> bool:
+    """Whether *value* has entries in an order, of which parts can be taken."""
+    if isinstance(value, Mapping) or getattr(value, "ndim", 1) == 0:
+        return False
+    return hasattr(value, "__len__") and hasattr(value, "__getitem__")
+
+
 def as_records(batch: Iterable[Record] | RecordBatch) -> RecordBatch:
-    """Return *batch* as columns, whichever way it was given."""
-    return batch if isinstance(batch, RecordBatch) else RecordBatch.from_records(list(batch))
+    """Return *batch* as columns, whichever way it was given.
+
+    Raises:
+        ConfigError: It is neither a `RecordBatch` nor a sequence of records.
+    """
+    if isinstance(batch, RecordBatch):
+        return batch
+    return RecordBatch.from_records(check_list(batch, "records", "Records"))

@@ -106,6 +106,9 @@ class TextSearch:
         if self.language_key is not None and (not isinstance(self.language_key, str) or not self.language_key):
             msg = f"language_key must be a metadata key, not {self.language_key!r}"
             raise ConfigError(msg)
+        if self.engine == "pg_textsearch" and self.column != DEFAULT_COLUMN:
+            msg = f"an index of pg_textsearch needs no column, so column={self.column!r} has no effect there"
+            raise ConfigError(msg)
         check_number(self.k1, "k1", 0)
         check_number(self.b, "b", 0, 1)
 

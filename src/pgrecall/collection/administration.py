@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from pgrecall.build import BuildOptions
+from pgrecall.checks import check_instance, check_number
 from pgrecall.collection import table_checks
 from pgrecall.collection.finding.searching import Query
 from pgrecall.collection.handle import Bound
@@ -11,7 +13,7 @@ from pgrecall.collection.indexes import automatic, indexing, maintenance, promot
 from pgrecall.collection.measuring.recall import recall
 from pgrecall.collection.measuring.tuning import Aim, tune
 from pgrecall.collection.writing import copying
-from pgrecall.config import HNSW
+from pgrecall.config import HNSW, IVFFlat
 from pgrecall.progress import own_errors
 from pgrecall.text_search import TextSearch
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pgrecall.build import BuildOptions, ProgressLike
+    from pgrecall.build import ProgressLike
     from pgrecall.collection.blocking.collection import Collection
     from pgrecall.collection.collection import AsyncCollection
     from pgrecall.collection.indexes.maintenance import MaintenanceReport
@@ -70,6 +72,8 @@ class Administration(Bound):
             IndexBuildError: PostgreSQL gave the build up.
             PermissionDenied: The role does not own the table.
         """
+        check_instance(index, "index", HNSW | IVFFlat | None, "an HNSW or an IVFFlat")
+        check_instance(options, "options", BuildOptions | None, "BuildOptions")
         with own_errors():
             return await indexing.create_index(
                 self._handle, index or HNSW(), replace=replace, progress=progress, options=options
@@ -103,6 +107,8 @@ class Administration(Bound):
             The index; `None` where there is none, because none is due yet, because its build failed, which
             was logged, or because it took longer than *timeout*.
         """
+        if timeout is not None:
+            check_number(timeout, "timeout", 0)
         return await automatic.wait(self._handle, timeout)
 
     async def check(self, *, k: int = 10, sample: int = 20) -> tuple[Finding, ...]:
@@ -238,6 +244,7 @@ class Administration(Bound):
             SchemaError: The source has no unique key that it could be read in the order of.
         """
         into: Administration = cast("Administration", getattr(target, "asynchronous", target))
+        check_instance(into, "target", Administration, "a collection")
         wanted = copying.Copying(batch_size=batch_size, after=after, verify=verify, convert=convert, progress=progress)
         return await copying.copy(self._handle, into._handle, wanted)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
-from pgrecall.checks import check_identifier
+from pgrecall.checks import check_identifier, check_instance
 from pgrecall.collection.aliases import Aliases
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.collection.handle import Handle
@@ -74,6 +74,7 @@ class AsyncClient(Inspection, Aliases):
                 raise ConfigError(msg)
             self._database = Database(LentSource(connection))
         else:
+            check_instance(pool, "pool", PoolConfig | None, "a PoolConfig")
             pool = pool or PoolConfig()
             self._pools = Pools(resolve(url), pool)
             self._database = Database(self._pools, pool.retry)
@@ -117,10 +118,8 @@ class AsyncClient(Inspection, Aliases):
         Raises:
             ConfigError: The name or the domain is malformed.
         """
-        if isinstance(config, str):
-            config = CollectionConfig(name=config)
         return AsyncCollection(
-            Handle(database=self._database, config=config, scope=Scope.of(domain), make=ensure_table)
+            Handle(database=self._database, config=_config(config, None), scope=Scope.of(domain), make=ensure_table)
         )
 
     async def create_collection(
@@ -290,6 +289,7 @@ class AsyncClient(Inspection, Aliases):
 def _config(config: CollectionConfig | str, dimensions: int | None) -> CollectionConfig:
     if isinstance(config, str):
         return CollectionConfig(name=config, dimensions=dimensions)
+    check_instance(config, "collection", CollectionConfig, "a name or a CollectionConfig")
     if dimensions is not None and config.dimensions not in (None, dimensions):
         msg = f"dimensions={dimensions} was given, but the configuration says {config.dimensions}"
         raise ConfigError(msg)

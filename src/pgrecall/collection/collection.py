@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,7 +25,7 @@ from pgrecall.postgres import Database, LentSource
 from pgrecall.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable, Sequence
+    from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 
     import asyncpg
     from numpy.typing import NDArray
@@ -177,7 +176,7 @@ class AsyncCollection(
             {
                 "embeddings": embeddings,
                 "contents": contents,
-                "metadatas": [metadatas] * len(ids) if isinstance(metadatas, Mapping) else metadatas,
+                "metadatas": metadatas,
                 "sparse_embeddings": sparse_embeddings,
             },
             merge=merge,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from asyncpg import exceptions as pg
 
+from pgrecall.checks import check_instance
 from pgrecall.collection.definition import new_table
 from pgrecall.errors import CollectionNotFound, PerformanceWarning, SchemaError, SecurityWarning
 from pgrecall.planner import Experience
@@ -197,4 +198,5 @@ class Bound:
     """What works on the collection that a handle names, in its scope."""
 
     def __init__(self, handle: Handle) -> None:
+        check_instance(handle, "what a collection is made of", Handle, "a handle; a client's collection() makes it")
         self._handle = handle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pgrecall.checks import check_instance
 from pgrecall.collection.blocking.client import Client
 from pgrecall.collection.blocking.collection import Collection
 from pgrecall.collection.client import AsyncClient
@@ -64,6 +65,7 @@ def open_client(url: str | None, client: ClientLike | None) -> tuple[AsyncClient
         msg = "pass either url or client, not both"
         raise ConfigError(msg)
     if client is not None:
+        check_instance(client, "client", ClientLike, "a Client or an AsyncClient")
         return client.asynchronous if isinstance(client, Client) else client, None
     made = AsyncClient(url)
     return made, made

@@ -65,7 +65,7 @@ def prepare_changes(table: Table, ids: Sequence[str], columns: Mapping[str, Any]
         DimensionMismatch: An embedding has another length than the table's column.
     """
     given = {name: values for name, values in columns.items() if values is not None}
-    _check_lengths(ids, given)
+    check_lengths(ids, given)
     reader = Reader(table, ids, len(ids))
     encoded: dict[str, list[Any]] = {"id": reader.ids()}
     for name, values in given.items():
@@ -87,9 +87,19 @@ def prepare_changes(table: Table, ids: Sequence[str], columns: Mapping[str, Any]
     return _distinct(Rows(table=table, columns=encoded, matrix=None, made=False))
 
 
-def _check_lengths(ids: Sequence[str | None], columns: Mapping[str, Any]) -> None:
+def _has_length(values: Any) -> bool:
+    try:
+        return len(values) >= 0
+    except TypeError:  # also of an array of no dimensions
+        return False
+
+
+def check_lengths(ids: Sequence[str | None], columns: Mapping[str, Any]) -> None:
+    """Raise `RecordError` where a column, unless it is `None`, has not one entry for each id."""
     for name, values in columns.items():
-        if isinstance(values, str | bytes):
+        if values is None:
+            continue
+        if isinstance(values, str | bytes | dict) or not hasattr(values, "__getitem__") or not _has_length(values):
             msg = f"{name} must be a sequence with one entry for each id, not one {type(values).__name__}"
             raise RecordError(msg)
         if len(values) != len(ids):

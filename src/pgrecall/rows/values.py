@@ -27,8 +27,8 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
 _JOINED: Final = 1_000
 
 
-def check_id(value: object, table: Table) -> str:
-    """Return *value*, a text, a whole number or a UUID, as text if it can be an id in *table*.
+def id_text(value: object) -> str:
+    """Return *value*, a text, a whole number or a UUID, as text if it can be an id in any table.
 
     Raises:
         ValueError: It cannot; the message says what an id must be.
@@ -36,11 +36,21 @@ def check_id(value: object, table: Table) -> str:
     if isinstance(value, Integral | uuid.UUID) and not isinstance(value, bool):
         value = str(value)
     checked = text(value)
-    if table.code is not None and len(checked.encode()) > MAX_CODED_ID_BYTES:
-        msg = f"is longer than {MAX_CODED_ID_BYTES} bytes, the most that can be indexed beside promoted fields"
-        raise ValueError(msg)
     if not checked:
         msg = "the id must not be empty"
+        raise ValueError(msg)
+    return checked
+
+
+def check_id(value: object, table: Table) -> str:
+    """Return *value* as text if it can be an id in *table*.
+
+    Raises:
+        ValueError: It cannot; the message says what an id must be.
+    """
+    checked = id_text(value)
+    if table.code is not None and len(checked.encode()) > MAX_CODED_ID_BYTES:
+        msg = f"is longer than {MAX_CODED_ID_BYTES} bytes, the most that can be indexed beside promoted fields"
         raise ValueError(msg)
     if table.id_type == "uuid":
         try:

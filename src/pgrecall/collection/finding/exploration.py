@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pgrecall.checks import check_range, is_number
+from pgrecall.checks import check_list, check_range, is_number
 from pgrecall.collection.finding import grouping, similar
 from pgrecall.collection.finding.retrieval import checked_extras
 from pgrecall.collection.finding.searching import Query
@@ -61,6 +61,8 @@ class Exploration(Bound):
             RecordError: An embedding is not finite, or zero under cosine.
             FilterError: The filter is malformed.
         """
+        if not isinstance(embeddings, np.ndarray) or not embeddings.ndim:
+            embeddings = check_list(embeddings, "embeddings", "embeddings")
         check_range(len(embeddings), "the number of embeddings", 0, MAX_QUERIES)
         extras = checked_extras(include)
         query = Query.of(_NONE, k, filter, options, score_threshold=score_threshold, extras=extras)
@@ -163,10 +165,8 @@ class Exploration(Bound):
             DimensionMismatch: An embedding has another length than the collection's.
             FilterError: The filter is malformed.
         """
-        for name, examples in (("positive", positive), ("negative", negative)):
-            if isinstance(examples, str):
-                msg = f"{name} must be a sequence of ids or embeddings, not one string: [{examples!r}]"
-                raise ConfigError(msg)
+        positive = similar.check_examples("positive", positive)
+        negative = similar.check_examples("negative", negative)
         query = Query.of(_NONE, k, filter, options, extras=checked_extras(include))
         return await similar.recommend(self._handle, positive, negative, query)
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pgrecall import vectors
+from pgrecall.checks import check_instance
 from pgrecall.collection.finding import keyword_search, searching, sparse_search
 from pgrecall.collection.finding.corpus import corpus_of
 from pgrecall.collection.finding.keyword_search import WordQuery, highlights
@@ -74,6 +75,7 @@ class HybridQuery:
             ConfigError: k, the score or the text cannot be searched for.
             FilterError: The filter is malformed.
         """
+        check_instance(options, "options", HybridOptions | None, "HybridOptions")
         options = options or HybridOptions()
         words = WordQuery.of(text, k, filter, options.words, extras=extras)
         wanted = k if options.rerank is None else options.rerank.fetched(k)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.checks import check_range, check_score
+from pgrecall.checks import check_instance, check_range, check_score
 from pgrecall.collection.finding.corpus import corpus_of
 from pgrecall.collection.finding.estimating import estimate
 from pgrecall.collection.finding.query_lexemes import lexemes_of, read_words, with_similar
@@ -87,6 +87,7 @@ class WordQuery:
             FilterError: The filter is malformed.
         """
         check_range(k, "k", 1, MAX_K)
+        check_instance(options, "options", KeywordOptions | None, "KeywordOptions")
         options = options or NO_OPTIONS
         return cls(
             text=text,

@@ -6,18 +6,18 @@ import json
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.checks import check_range
+from pgrecall.checks import check_instance, check_list, check_range
 from pgrecall.errors import ConfigError, RecordError, SchemaError
 from pgrecall.filters import parse
 from pgrecall.metadata_types import COLUMN_NOTES, restore
 from pgrecall.records import Match, Page, Record
 from pgrecall.rows import check_id
-from pgrecall.rows.values import content
+from pgrecall.rows.values import all_plain, content, id_text
 from pgrecall.scope import Scope
 from pgrecall.sql import dml, select
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pgrecall.collection.handle import Handle
     from pgrecall.filters import Filter
@@ -32,6 +32,7 @@ _ID, _CONTENT, _METADATA, _TYPES, _DOCUMENT, _CHUNK, _DOMAIN, _EMBEDDING, _ENVEL
 
 async def get(handle: Handle, ids: Sequence[str], extras: frozenset[str]) -> list[Record | None]:
     """See `AsyncCollection.get`."""
+    ids = listed_ids(ids)
 
     async def work(session: Session) -> list[Record | None]:
         table = await handle.table(session)
@@ -65,6 +66,9 @@ async def neighbours(
 ) -> list[list[Record]]:
     """See `AsyncCollection.neighbours`."""
     check_range(window, "window", 0, MAX_WINDOW)
+    chunks = check_list(chunks, "chunks", "records or matches")
+    for position, chunk in enumerate(chunks):
+        check_instance(chunk, f"chunks[{position}]", Match | Record, "a Record or a Match")
     parsed = parse(filter)
     places = sorted({place for chunk in chunks if (place := _place(chunk, window)) is not None})
 
@@ -179,19 +183,33 @@ async def metadata_keys(handle: Handle, filter: Filter | Mapping[str, Any] | Non
     return await handle.run(work)
 
 
-def checked_ids(ids: Sequence[str], table: Table) -> list[str]:
-    """Return *ids* as a list.
+def listed_ids(ids: object) -> list[Any]:
+    """Return *ids* as a list, checked as far as that can be done before the table is known.
 
     Raises:
-        ConfigError: It is one string, or an entry cannot be an id of this table.
+        ConfigError: They are no sequence of ids.
+        RecordError: An entry can be an id of no table.
     """
-    if isinstance(ids, str | bytes):
-        msg = f"ids must be a sequence of ids, not one string: [{ids!r}]"
-        raise ConfigError(msg)
+    listed = check_list(ids, "ids", "ids")
+    if not (all_plain(listed) and all(listed)):
+        _each(listed, id_text)
+    return listed
+
+
+def checked_ids(ids: Sequence[Any], table: Table) -> list[str]:
+    """Return ids, which `listed_ids` has seen, as this table has them.
+
+    Raises:
+        RecordError: An entry cannot be an id of this table.
+    """
+    return _each(ids, lambda row_id: check_id(row_id, table))
+
+
+def _each(ids: Sequence[Any], check: Callable[[object], str]) -> list[str]:
     checked: list[str] = []
     for position, row_id in enumerate(ids):
         try:
-            checked.append(check_id(row_id, table))
+            checked.append(check(row_id))
         except ValueError as error:
             msg = f"ids[{position}]: id {error}"
             raise RecordError(msg) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from pgrecall.checks import check_range
+from pgrecall.checks import check_instance, check_list, check_range
 from pgrecall.collection.finding import searching
 from pgrecall.collection.handle import Bound
 from pgrecall.config import MAX_K, MMR, SearchOptions
@@ -88,6 +88,7 @@ class Retrieval(Bound):
         """
         extras = checked_extras(include)
         check_range(k, "k", 1, MAX_K)
+        check_instance(mmr, "mmr", MMR, "an MMR")
         fetched = extras | {"embedding"}
         query = searching.Query.of(embedding, max(k, mmr.fetch_k), filter, options, extras=fetched)
         return await searching.search_mmr(self._handle, query, k, mmr, keep_embedding="embedding" in extras)
@@ -126,9 +127,9 @@ def checked_extras(include: Iterable[str], known: frozenset[str] | None = None) 
     """
     if not include:
         return _NO_EXTRAS
-    extras = frozenset([include] if isinstance(include, str) else include)
+    extras = frozenset(map(str, [include] if isinstance(include, str) else check_list(include, "include", "names")))
     if unknown := extras - (known or _EXTRAS):
-        msg = f"include knows {sorted(known or _EXTRAS)}, not {sorted(map(str, unknown))}"
+        msg = f"include knows {sorted(known or _EXTRAS)}, not {sorted(unknown)}"
         raise ConfigError(msg)
     return extras
 

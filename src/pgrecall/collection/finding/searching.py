@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from pgrecall import codes, vectors
-from pgrecall.checks import check_range, check_score
+from pgrecall.checks import check_instance, check_range, check_score
 from pgrecall.collection.finding.drift import warn_if_outgrown
 from pgrecall.collection.finding.estimating import Counts, counts, learn
 from pgrecall.collection.finding.reading import as_matches
@@ -87,6 +87,7 @@ class Query:
             FilterError: The filter is malformed.
         """
         check_range(k, "k", 1, MAX_K)
+        check_instance(options, "options", SearchOptions | None, "SearchOptions")
         return cls(
             embedding=embedding,
             k=k,

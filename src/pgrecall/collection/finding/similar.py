@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from pgrecall import codes, vectors
+from pgrecall.checks import check_list
 from pgrecall.collection.finding import reading, searching
 from pgrecall.collection.finding.reading import as_matches, check_one_domain
 from pgrecall.config import SearchOptions
@@ -46,6 +47,24 @@ async def search_by_id(handle: Handle, id: str, query: Query, *, include_self: b
     return [match for match in found if match.id != own][: query.k]
 
 
+def check_examples(what: str, examples: object) -> list[Example]:
+    """Return *examples* as a list.
+
+    Raises:
+        ConfigError: They are no sequence, or one of them is neither an id nor an embedding.
+    """
+    listed = check_list(examples, what, "ids or embeddings")
+    for position, example in enumerate(listed):
+        try:
+            fits = isinstance(example, str) or np.asarray(example, np.float32).ndim == 1
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            msg = f"{what}[{position}] must be an id, which is a text, or an embedding, not {example!r:.80}"
+            raise ConfigError(msg)
+    return listed
+
+
 async def recommend(
     handle: Handle, positive: Sequence[Example], negative: Sequence[Example], query: Query
 ) -> list[Match]:
@@ -72,6 +91,8 @@ async def recommend(
 
 async def search_range(handle: Handle, query: Query, max_distance: float | None) -> list[Match]:
     """See `AsyncCollection.search_range`; *query* has the smallest score where there is no greatest distance."""
+    if not isinstance(query.embedding, np.ndarray) or not query.embedding.ndim:
+        query = replace(query, embedding=check_list(query.embedding, "embedding", "numbers"))
     exact = replace(query, options=SearchOptions(exact=True))
     if max_distance is None:
         return await searching.search(handle, exact)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pgrecall.checks import check_instance
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.ingesting.ingestion import IngestOptions, IngestReport
 from pgrecall.collection.ingesting.loading_progress import Announcer
@@ -62,6 +63,7 @@ class Loading(Bound):
             Exception: What *embed* or the source raised.
         """
         handle = self._handle
+        check_instance(options, "options", IngestOptions, "IngestOptions")
         total = options.total
         if total is None and hasattr(source, "__len__"):
             total = len(source)  # pyright: ignore[reportArgumentType] - it has a length

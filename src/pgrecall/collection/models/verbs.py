@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
-from pgrecall.checks import check_range
+from pgrecall.checks import check_instance, check_range
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.models import model_columns
 from pgrecall.collection.models.reembed_report import ReembedOptions, ReembedReport
@@ -15,8 +16,6 @@ from pgrecall.errors import ConfigError
 from pgrecall.progress import listener
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pgrecall.collection.ingesting.embedding_calls import EmbedLike
     from pgrecall.collection.models.model_columns import EmbeddingModel
     from pgrecall.collection.models.reembed_report import ReembedProgressLike
@@ -112,6 +111,7 @@ class Models(Bound):
         Raises:
             ConfigError: No model was given.
         """
+        check_instance(embeds, "embeds", Mapping, "a mapping of models' names to functions that embed")
         if not embeds or seconds is not None and seconds < 0 or every <= 0:  # noqa: RUF021 - reads as it is meant
             msg = "keep_models() takes at least one model, seconds of 0 or more, and every above 0"
             raise ConfigError(msg)

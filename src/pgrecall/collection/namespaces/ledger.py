@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from asyncpg import exceptions as pg
 
 from pgrecall import jsonb
-from pgrecall.checks import check_range, is_number
+from pgrecall.checks import check_list, check_range, is_number
 from pgrecall.collection.namespaces.namespace import Namespace
 from pgrecall.errors import ConfigError
 from pgrecall.scope import Scope
@@ -164,9 +164,9 @@ class AsyncLedger:
         return await self._space.read(work, missing=0)
 
     def _groups(self, group_ids: Sequence[str | None], count: int) -> Sequence[str | None]:
-        if isinstance(group_ids, str) or len(group_ids) != count:
-            given = "one string" if isinstance(group_ids, str) else f"{len(group_ids)} group_ids"
-            msg = f"there are {count} keys, but {given}"
+        group_ids = check_list(group_ids, "group_ids", "texts")
+        if len(group_ids) != count:
+            msg = f"there are {count} keys, but {len(group_ids)} group_ids"
             raise ConfigError(msg)
         self._space.checked(["" if group is None else group for group in group_ids], "group_ids")
         return group_ids

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from asyncpg import exceptions as pg
 
+from pgrecall.checks import check_list
 from pgrecall.errors import CollectionNotFound, ConfigError, PermissionDenied, RecordError, SchemaError
 from pgrecall.postgres import catalog
 from pgrecall.rows.values import all_plain, content
@@ -64,10 +65,7 @@ class Namespace:
             ConfigError: It is one string.
             RecordError: An entry cannot be a key: it is no text, cannot be stored, or is too long to be indexed.
         """
-        if isinstance(texts, str | bytes):
-            msg = f"{what} must be a sequence of texts, not one: [{texts!r:.80}]"
-            raise ConfigError(msg)
-        found = list(texts)
+        found = check_list(texts, what, "texts")
         most = _MOST_BYTES - len(self.rows.domain.encode()) - len(self.rows.namespace.encode())
         if all_plain(found) and max(map(len, found), default=0) * 4 <= most:
             return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
+from pgrecall.checks import check_list
 from pgrecall.collection.finding import reading
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.writing import changes
@@ -52,7 +53,7 @@ class Amending(Bound):
             RecordError: A value cannot be stored; the message names the record.
             DimensionMismatch: An embedding has another length than the collection's.
         """
-        return await _amend(self._handle, list(changes), merge=merge)
+        return await _amend(self._handle, check_list(changes, "changes", "RecordChanges"), merge=merge)
 
     async def update_where(
         self, filter: Filter | Mapping[str, Any], *, metadata: Mapping[str, Any], merge: bool = True

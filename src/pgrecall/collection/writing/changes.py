@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.collection.finding.reading import check_one_domain, checked_ids
+from pgrecall.checks import check_list
+from pgrecall.collection.finding.reading import check_one_domain, checked_ids, listed_ids
 from pgrecall.collection.namespaces.runs import forget_runs
 from pgrecall.collection.writing.upserting import check_writable
 from pgrecall.errors import ConfigError, FilterError
 from pgrecall.filters import parse
 from pgrecall.records import as_records
-from pgrecall.rows import prepare, prepare_changes
+from pgrecall.rows import check_lengths, prepare, prepare_changes
 from pgrecall.rows.values import content
 from pgrecall.sql import dml
 from pgrecall.sql.document_ids import is_of
 from pgrecall.sql.where import conditions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pgrecall.collection.handle import Handle
     from pgrecall.collection.namespaces.companion import Companion
@@ -34,14 +36,14 @@ _STATEMENT_ROWS: Final = 1_000
 _UNTOUCHED: Final = frozenset({"domain_id", "created_at", "content_hash"})
 
 
-async def update(handle: Handle, ids: Sequence[str], columns: Mapping[str, Any], *, merge: bool) -> int:
-    """See `AsyncCollection.update`; *columns* are those of `prepare_changes`."""
-    if isinstance(ids, str):
-        msg = "ids must be a sequence of ids, not one string"
-        raise ConfigError(msg)
+async def update(handle: Handle, ids: Sequence[str], given: Mapping[str, Any], *, merge: bool) -> int:
+    """See `AsyncCollection.update`; *given* are the columns of `prepare_changes`, or metadata for all ids."""
+    ids = listed_ids(ids)
+    columns = {name: [values] * len(ids) if isinstance(values, Mapping) else values for name, values in given.items()}
     if all(values is None for values in columns.values()):
         msg = "there is nothing to change: pass embeddings, contents, metadatas or sparse_embeddings"
         raise ConfigError(msg)
+    check_lengths(ids, columns)
 
     async def work(session: Session) -> int:
         table = await handle.table(session)
@@ -100,6 +102,8 @@ async def delete(
 ) -> int:
     """See `AsyncCollection.delete`."""
     parsed = _checked(ids, filter, document_ids)
+    ids = None if ids is None else listed_ids(ids)
+    document_ids = None if document_ids is None else _texts(document_ids)
 
     async def work(session: Session) -> int:
         table = await handle.table(session)
@@ -131,6 +135,8 @@ async def delete_returning(
 ) -> list[str]:
     """See `AsyncCollection.delete_returning`."""
     parsed = _checked(ids, filter, document_ids)
+    ids = None if ids is None else listed_ids(ids)
+    document_ids = None if document_ids is None else _texts(document_ids)
 
     async def work(session: Session) -> list[str]:
         table = await handle.table(session)
@@ -191,7 +197,7 @@ def _parts(selection: Selection, ids: Sequence[str] | None, document_ids: Sequen
 
 
 def _of_documents(table: Table, document_ids: Sequence[str]) -> Composable:
-    condition = is_of(table, _texts(document_ids))
+    condition = is_of(table, document_ids)
     if condition is None:
         msg = f"{table.qualified_name} has no column for the document's id"
         raise ConfigError(msg)
@@ -204,12 +210,10 @@ def _spelled(row_ids: Sequence[str], given: Sequence[str], kept: Sequence[str]) 
     return sorted(told.union(str(one) for one, row_id in zip(given, kept, strict=True) if row_id in told))
 
 
-def _texts(values: Sequence[str]) -> list[str]:
-    if isinstance(values, str):
-        msg = f"document_ids must be a sequence of ids, not one string: [{values!r}]"
-        raise ConfigError(msg)
+def _texts(values: object) -> list[str]:
+    listed = check_list(values, "document_ids", "ids")
     try:
-        return [content(value) for value in values]
+        return [content(value) for value in listed]
     except ValueError as error:
         msg = f"an entry of document_ids {error}"
         raise ConfigError(msg) from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pgrecall import jsonb, sparse
-from pgrecall.checks import check_range
+from pgrecall.checks import check_function, check_range
 from pgrecall.collection.finding import reading
 from pgrecall.collection.writing import upserting
 from pgrecall.distance import VectorType
@@ -115,6 +115,8 @@ class Copying:
 
     def __post_init__(self) -> None:
         check_range(self.batch_size, "batch_size", 1, reading.MAX_PAGE)
+        if self.convert is not None:
+            check_function(self.convert, "convert", "makes of one Record another")
 
 
 @dataclass(frozen=True, slots=True)

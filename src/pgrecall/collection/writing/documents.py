@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.checks import check_range
+from pgrecall.checks import check_list, check_range
 from pgrecall.collection.finding.reading import check_one_domain
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.indexes import automatic
@@ -188,11 +188,9 @@ def _check_documents(table: Table) -> None:
         raise SchemaError(msg)
 
 
-def _checked(document_ids: Sequence[str]) -> list[str]:
-    if isinstance(document_ids, str):
-        msg = f"document_ids must be a sequence of ids, not one string: [{document_ids!r}]"
-        raise ConfigError(msg)
-    return [_text("an entry of document_ids", document_id) for document_id in document_ids]
+def _checked(document_ids: object) -> list[str]:
+    listed = check_list(document_ids, "document_ids", "ids")
+    return [_text("an entry of document_ids", document_id) for document_id in listed]
 
 
 def _text(what: str, value: object) -> str:
