@@ -17,7 +17,7 @@ from langchain_core.indexing import InMemoryRecordManager, aindex, index
 
 from pgrecall import HNSW, AsyncClient, Client, CollectionConfig, Distance
 from pgrecall.errors import ConfigError, FilterError, RecordError
-from pgrecall.langchain import PGRecallVectorStore
+from pgrecall.langchain import PGRecallByteStore, PGRecallVectorStore
 
 MODEL = DeterministicFakeEmbedding(size=8)
 
@@ -282,6 +282,37 @@ def test_one_document_is_no_sequence_of_them(store):
     for method in (store.add_documents, store.update_documents):
         with pytest.raises(ConfigError, match="not one document"):
             method(Document(id="a", page_content="a"))
+
+
+@pytest.mark.parametrize("bad", [None, 5, b"ab", {"a": "b"}, str, np.array("a")])
+def test_what_is_no_sequence_of_texts_or_documents_is_named(store, bad):
+    calls = [
+        lambda: store.add_texts(bad),
+        lambda: store.add_documents(bad),
+        lambda: store.update_documents(bad),
+        lambda: store.add_embeddings(texts=bad, embeddings=[[1.0] * 8]),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError, match=r"must be an? (iterable|sequence) of|give pairs"):
+            call()
+    assert store.count() == 0
+
+
+@pytest.mark.parametrize("bad", [None, 5, b"a", ["a"], [1.0] * 8, Document(page_content="a")])
+async def test_a_query_that_is_no_text_is_named(store, bad):
+    for search in (store.similarity_search, store.similarity_search_with_score, store.max_marginal_relevance_search):
+        with pytest.raises(ConfigError, match="query must be a text"):
+            search(bad)
+    with pytest.raises(ConfigError, match="query must be a text"):
+        await store.asimilarity_search(bad)
+
+
+@pytest.mark.parametrize("bad", [None, 5, "ab", ["a"], [("a",)], [None]])
+def test_what_are_no_pairs_of_key_and_value_is_named(url, bad):
+    with PGRecallByteStore("n", url=url) as values:
+        with pytest.raises(ConfigError, match="key_value_pairs"):
+            values.mset(bad)
+        assert list(values.yield_keys()) == []
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -25,6 +25,7 @@ from pgrecall.errors import (
     DimensionMismatch,
     FilterError,
     PermissionDenied,
+    PGRecallError,
     RecordError,
     SchemaError,
 )
@@ -300,6 +301,59 @@ def test_17_faulty_node_is_named_before_anything_is_sent(store, bad, error, matc
     store.add([node("a")])
     with pytest.raises(error, match=match):
         store.add([node("b"), bad])
+    assert ids(store.get_nodes()) == ["a"]
+
+
+@pytest.mark.parametrize("bad", [None, 5, "ab", {"a": 1}, [None], ["a"], [5], node("one"), np.array(1.0)])
+async def test_17_what_are_no_nodes_is_named_and_nothing_written(store, bad):
+    for add in (store.add, store.replace_ref_docs):
+        with pytest.raises((ConfigError, RecordError), match="node"):
+            add(bad)
+    with pytest.raises((ConfigError, RecordError), match="node"):
+        await store.async_add(bad)
+    assert store.get_nodes() == []
+
+
+@pytest.mark.parametrize("bad", [5, "x", ["x"], {"a": 1}, MetadataFilter(key="a", value=1)])
+def test_17_what_are_no_filters_is_named(store, bad):
+    store.add([node("a")])
+    asked = query()
+    asked.filters = bad
+    calls = (lambda: store.query(asked), lambda: store.get_nodes(filters=bad), lambda: store.count(bad))
+    for call in (*calls, lambda: store.delete_nodes(filters=bad)):
+        with pytest.raises(FilterError, match="filters must be MetadataFilters"):
+            call()
+    assert store.count() == 1
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"query_embedding": 5},
+        {"query_embedding": [float("nan"), 1.0]},
+        {"similarity_top_k": "x"},
+        {"node_ids": "ab"},
+        {"node_ids": [None]},
+        {"doc_ids": 5},
+        {"doc_ids": [b"a"]},
+        {"output_fields": 5},
+        {"output_fields": [{}]},
+        {"mode": ["default"]},
+    ],
+)
+def test_17_fields_of_a_query_of_another_type_are_errors_of_ours(store, field):
+    store.add([node("a")])
+    with pytest.raises(PGRecallError):
+        store.query(VectorStoreQuery(**{"query_embedding": [1.0, 2.0], **field}))
+    with pytest.raises(ConfigError, match="a VectorStoreQuery"):
+        store.query([1.0, 2.0])
+
+
+@pytest.mark.parametrize("bad", [None, 5, b"a", ["a"]])
+def test_17_a_document_to_delete_is_named_by_a_text(store, bad):
+    store.add([node("a", document="d")])
+    with pytest.raises(PGRecallError, match="document"):
+        store.delete(bad)
     assert ids(store.get_nodes()) == ["a"]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 
+from pgrecall.checks import check_list
 from pgrecall.collection.keywords import in_domain
 from pgrecall.errors import ConfigError, RecordError
 from pgrecall.langchain.announcing import ledger_for
@@ -151,7 +152,7 @@ class ChangingMethods(VectorStore):
 
 def _identified(documents: Iterable[Document], ids: Sequence[str] | None) -> Part:
     """Return *documents*, all of which must have an id."""
-    given = documents if isinstance(documents, Document) else list(documents)
+    given = documents if isinstance(documents, Document) else check_list(documents, "documents", "documents")
     parts = list(document_parts(given, ids, None))
     part = parts[0] if parts else Part([], None, None)
     for position, row_id in enumerate(part.ids or ()):

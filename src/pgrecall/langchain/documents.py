@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from langchain_core.documents import Document
 
-from pgrecall.checks import check_range
+from pgrecall.checks import check_list, check_range
 from pgrecall.chunk_keys import ChunkKeys
 from pgrecall.collection.ingesting.entries import as_record
 from pgrecall.errors import ConfigError, RecordError
@@ -83,7 +83,7 @@ def text_parts(
     Raises:
         ConfigError: *texts* is one string, or the sequences differ in length.
     """
-    _refuse_string(texts)
+    _check_iterable("texts", texts, "strings")
     metadatas, ids = _listed("metadatas", metadatas), _listed("ids", ids)
     for part, place in _taken(texts, batch_size, metadatas=metadatas, ids=ids):
         yield Part(part, None if metadatas is None else metadatas[place], None if ids is None else ids[place])
@@ -99,6 +99,7 @@ def document_parts(documents: Iterable[Document], ids: Ids | None, batch_size: i
     if isinstance(documents, Document):  # which can be iterated over
         msg = "documents must be an iterable of documents, not one document"
         raise ConfigError(msg)
+    _check_iterable("documents", documents, "documents")
     ids = _listed("ids", ids)
     for part, place in _taken(documents, batch_size, ids=ids):
         for position, document in enumerate(part, start=place.start):
@@ -127,12 +128,12 @@ def embedded_part(
         if texts is None or embeddings is None:
             msg = "give pairs of text and embedding, or both texts= and embeddings="
             raise ConfigError(msg)
-        _refuse_string(texts)
+        _check_iterable("texts", texts, "strings")
         return Part(list(texts), metadatas, ids), embeddings
     if texts is not None or embeddings is not None:
         msg = "give either pairs of text and embedding, or texts= and embeddings=, not both"
         raise ConfigError(msg)
-    split = list(pairs)
+    split = check_list(pairs, "text_embeddings", "pairs")
     for position, pair in enumerate(split):
         if not isinstance(pair, tuple | list) or len(pair) != 2:  # noqa: PLR2004 - a pair
             msg = f"entry {position} must be a pair of text and embedding, not {type(pair).__name__}"
@@ -185,9 +186,13 @@ def to_document(row: Record | Match) -> Document:
     return Document(id=row.id, page_content=row.content or "", metadata=row.metadata)  # pyright: ignore[reportArgumentType] - read as a dict
 
 
-def _refuse_string(texts: Iterable[str]) -> None:
-    if isinstance(texts, str):
-        msg = "texts must be an iterable of strings, not one string"
+def _check_iterable(name: str, values: object, entries: str) -> None:
+    """Raise `ConfigError` where *values*, which are not read yet, are none that can be taken one by one."""
+    if isinstance(values, str):
+        msg = f"{name} must be an iterable of {entries}, not one string"
+        raise ConfigError(msg)
+    if isinstance(values, bytes | Mapping) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
+        msg = f"{name} must be an iterable of {entries}, not {type(values).__name__}"
         raise ConfigError(msg)
 
 
@@ -195,7 +200,7 @@ def _listed(name: str, values: Iterable[V] | None) -> Sequence[V] | None:
     """Return *values*, which may be read once only, such that they have a length and parts."""
     if values is None or isinstance(values, list | tuple):
         return values
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
         msg = f"{name} must be a sequence with one entry for each text, not {type(values).__name__}"
         raise ConfigError(msg)
     return list(values)

@@ -17,6 +17,7 @@ from pgrecall.collection.keywords import (
     search_options,
 )
 from pgrecall.config import MMR
+from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,11 +77,11 @@ class Search:
 
     def find(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return the k matches nearest to *query*."""
-        return self.run(model.embed_query(query), k)
+        return self.run(model.embed_query(checked_query(query)), k)
 
     async def afind(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return the k matches nearest to *query*."""
-        return await self.arun(await model.aembed_query(query), k)
+        return await self.arun(await model.aembed_query(checked_query(query)), k)
 
     def run(self, embedding: Embedding, k: int) -> list[Match]:
         """Return the k nearest matches."""
@@ -140,11 +141,11 @@ class VariedSearch:
 
     def find(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return k matches in the order of picking."""
-        return self.run(model.embed_query(query), k)
+        return self.run(model.embed_query(checked_query(query)), k)
 
     async def afind(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return k matches in the order of picking."""
-        return await self.arun(await model.aembed_query(query), k)
+        return await self.arun(await model.aembed_query(checked_query(query)), k)
 
     def run(self, embedding: Embedding, k: int) -> list[Match]:
         """Return k matches in the order of picking."""
@@ -230,12 +231,12 @@ class HybridSearch:
     def find(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return the k matches that fit words and embedding of *query* best."""
         return self.collection.search_hybrid(
-            query, model.embed_query(query), k, filter=self.filter, options=self.options
+            query, model.embed_query(checked_query(query)), k, filter=self.filter, options=self.options
         )
 
     async def afind(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return the k matches that fit words and embedding of *query* best."""
-        embedding = await model.aembed_query(query)
+        embedding = await model.aembed_query(checked_query(query))
         collection = self.collection.asynchronous
         return await collection.search_hybrid(query, embedding, k, filter=self.filter, options=self.options)
 
@@ -248,3 +249,15 @@ def relevance_of(match: Match, relevance: RelevanceFunction | None) -> float:
     if match.scores is not None:
         return match.score
     return match.relevance if relevance is None else relevance(match.distance)
+
+
+def checked_query(query: object) -> str:
+    """Return *query* if it is a text, which is what models embed.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if not isinstance(query, str):
+        msg = f"query must be a text, not {type(query).__name__}; searches by_vector take embeddings"
+        raise ConfigError(msg)
+    return query

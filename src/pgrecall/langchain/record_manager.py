@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.indexing import RecordManager
 
+from pgrecall.checks import check_list
 from pgrecall.collection.lifetime import Closing
 from pgrecall.collection.opening import DEFAULT_COLLECTION, open_collection
 from pgrecall.errors import ConfigError
@@ -201,6 +202,7 @@ def _finish(group_ids: Sequence[str | None] | None) -> None:
 def _groups(keys: Sequence[str], group_ids: Sequence[Any] | None) -> list[str | None] | None:
     if group_ids is None:
         return None
+    group_ids = check_list(group_ids, "group_ids", "sources")
     if len(keys) != len(group_ids):
         msg = f"there are {len(keys)} keys, but {len(group_ids)} group_ids"
         raise ConfigError(msg)
@@ -209,7 +211,8 @@ def _groups(keys: Sequence[str], group_ids: Sequence[Any] | None) -> list[str | 
 
 
 def _listed(group_ids: Sequence[Any] | None) -> list[str] | None:
-    return [str(group) for group in group_ids] if group_ids else None
+    listed = [] if group_ids is None else check_list(group_ids, "group_ids", "sources")
+    return [str(group) for group in listed] or None
 
 
 def _check_time(now: float, time_at_least: float | None) -> None:

@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.stores import BaseStore
 
 from pgrecall import jsonb, metadata_types
+from pgrecall.checks import check_list
 from pgrecall.collection import AsyncClient, Client, KeyValues
 from pgrecall.collection.lifetime import Closing
 from pgrecall.errors import ConfigError, RecordError
@@ -90,7 +91,12 @@ class _Store(BaseStore[str, V], Closing):
         return [None if value is None else self._decode(value) for value in values]
 
     def _written(self, pairs: Sequence[tuple[str, V]]) -> list[tuple[str, bytes]]:
-        return [(key, self._encode(key, value)) for key, value in pairs]
+        listed = check_list(pairs, "key_value_pairs", "pairs")
+        for position, pair in enumerate(listed):
+            if not isinstance(pair, tuple | list) or len(pair) != 2:  # noqa: PLR2004 - a pair
+                msg = f"key_value_pairs[{position}] must be a pair of a key and a value, not {type(pair).__name__}"
+                raise ConfigError(msg)
+        return [(key, self._encode(key, value)) for key, value in listed]
 
     @abstractmethod
     def _encode(self, key: str, value: V) -> bytes:

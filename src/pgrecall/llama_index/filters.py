@@ -9,10 +9,12 @@ letters Python would look for one by one, is an error.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from llama_index.core.vector_stores.types import FilterCondition, FilterOperator, MetadataFilters
 
 from pgrecall import jsonb
+from pgrecall.checks import check_list
 from pgrecall.errors import FilterError
 from pgrecall.filters import (
     And,
@@ -60,8 +62,11 @@ def to_filter(
     Raises:
         FilterError: A value does not fit its operator, or the operator is not supported.
     """
+    if filters is not None and not isinstance(filters, MetadataFilters):
+        msg = f"filters must be MetadataFilters, not {type(filters).__name__}"
+        raise FilterError(msg)
     clauses: list[Filter] = []
-    if node_ids:
+    if node_ids is not None and (node_ids := check_list(node_ids, "node_ids", "ids")):
         clauses.append(In(Column("id"), _texts(node_ids)))
     if document_ids is not None:
         clauses.append(In(Column("document_id"), _texts(document_ids)))
@@ -166,8 +171,13 @@ def _json(entry: MetadataFilter, value: Any) -> bytes:
 
 
 def _texts(ids: Sequence[str]) -> tuple[bytes, ...]:
+    listed = check_list(ids, "ids", "ids")
+    for position, row_id in enumerate(listed):
+        if not isinstance(row_id, str | int | UUID):
+            msg = f"entry {position} of the ids must be text, not {type(row_id).__name__}"
+            raise FilterError(msg)
     try:
-        return tuple(jsonb.dumps(str(row_id)) for row_id in ids)
+        return tuple(jsonb.dumps(str(row_id)) for row_id in listed)
     except jsonb.JSONValueError as error:
         msg = f"an id cannot be compared: {error}"
         raise FilterError(msg) from None

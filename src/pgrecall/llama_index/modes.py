@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
-from pgrecall.checks import check_number, check_range
+from pgrecall.checks import check_instance, check_number, check_range
 from pgrecall.collection.keywords import (
     HYBRID_OPTIONS,
     KEYWORD_OPTIONS,
@@ -25,7 +26,7 @@ from pgrecall.llama_index.filters import to_filter
 from pgrecall.llama_index.variety import pick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from llama_index.core.vector_stores.types import VectorStoreQuery
 
@@ -98,7 +99,8 @@ def way_of(query: VectorStoreQuery, keywords: Mapping[str, Any], *, restrict_to_
         ConfigError: The mode is not supported, or a value is out of range.
         FilterError: A filter is not supported.
     """
-    make = _WAYS.get(VectorStoreQueryMode(query.mode)) if query.mode in _MODES else None
+    known = isinstance(query.mode, str) and query.mode in _MODES
+    make = _WAYS.get(VectorStoreQueryMode(query.mode)) if known else None
     if make is None:
         raise ConfigError(_unsupported(query.mode))
     wanted = to_filter(
@@ -107,6 +109,7 @@ def way_of(query: VectorStoreQuery, keywords: Mapping[str, Any], *, restrict_to_
     if query.mode not in _BY_WORDS:
         embedding = query.query_embedding
         # A zero vector is how LlamaIndex says that only the filters count.
+        check_instance(embedding, "query_embedding", Sequence | np.ndarray | None, "a list of numbers")
         if embedding is None or (len(embedding) and not any(embedding)):
             return _Listing(query.similarity_top_k, wanted)
     return make(query, keywords, wanted)

@@ -23,7 +23,7 @@ from llama_index.core.schema import (
     TextNode,
 )
 
-from pgrecall.checks import INT4
+from pgrecall.checks import INT4, check_list
 from pgrecall.errors import RecordError
 from pgrecall.llama_index.envelope import CLASS_NAME, Envelope, pack, unpack
 from pgrecall.llama_index.their_nodes import (
@@ -56,7 +56,7 @@ def to_batch(nodes: Iterable[BaseNode], columns: Columns) -> RecordBatch:
     Raises:
         RecordError: An entry is no node, has no embedding or more than one source, or cannot be written as JSON.
     """
-    nodes = list(nodes)
+    nodes = check_list(nodes, "nodes", "nodes")
     embeddings = [_embedding(position, node) for position, node in enumerate(nodes)]
     documents = [_document(position, node) for position, node in enumerate(nodes)]
     if is_theirs(columns):

@@ -12,6 +12,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
+from pgrecall.checks import check_instance, check_list
 from pgrecall.collection.keywords import in_domain
 from pgrecall.errors import ConfigError
 from pgrecall.llama_index.loops import on_this_loop
@@ -74,6 +75,10 @@ class QueryMethods(BasePydanticVectorStore):
         return in_domain(self._collection, place), others
 
     def _way(self, query: VectorStoreQuery, keywords: dict[str, Any]) -> Way:
+        check_instance(query, "query", VectorStoreQuery, "a VectorStoreQuery")
+        if query.output_fields is not None:
+            for field in check_list(query.output_fields, "output_fields", "metadata keys"):
+                check_instance(field, "an entry of output_fields", str, "a text")
         column = self._collection.config.columns.embedding
         if query.embedding_field not in (None, "embedding", column):
             msg = f"embedding_field={query.embedding_field!r}: the only field with embeddings is {column!r}"
