@@ -208,6 +208,9 @@ def checked_ids(ids: Sequence[Any], table: Table) -> list[str]:
 def _each(ids: Sequence[Any], check: Callable[[object], str]) -> list[str]:
     checked: list[str] = []
     for position, row_id in enumerate(ids):
+        if row_id is None:
+            msg = f"ids[{position}] is None: say which record is meant"
+            raise RecordError(msg)
         try:
             checked.append(check(row_id))
         except ValueError as error:
