@@ -623,12 +623,39 @@ def test_store_of_one_loop_is_closed_from_another(filled, database):
     assert backends_end(database)
 
 
-@pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy], ids=["pickle", "deepcopy"])
-def test_store_cannot_be_copied_with_its_connections(filled, copied):
+def test_store_cannot_be_pickled_with_its_connections(filled):
     with pytest.raises(TypeError, match="pickle"):
-        copied(filled)
+        pickle.dumps(filled)
 
 
-def test_shallow_copy_shares_the_connections(filled):
-    assert copy.copy(filled).count() == 40
-    assert filled.as_retriever(k=1).model_copy().invoke("text 1")[0].id == "1"
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy])
+def test_copy_works_on_the_same_connections_and_leaves_them_open(filled, database, how):
+    with how(filled) as copied:
+        assert type(copied) is type(filled)
+        assert copied.collection is filled.collection
+        assert copied.embeddings is filled.embeddings
+        assert copied.count() == 40
+    assert database.ask(BACKENDS) > 0
+    assert ids(filled.similarity_search("text 1", k=1)) == ["1"]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_copied_retriever_finds_the_same(filled, deep):
+    assert filled.as_retriever(k=1).model_copy(deep=deep).invoke("text 1")[0].id == "1"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda url: PGRecallSemanticCache(MODEL, url=url),
+        lambda url: PGRecallByteStore("copied", url=url),
+        lambda url: PGRecallDocumentStore("copied", url=url),
+        lambda url: PGRecordManager("copied", url=url),
+    ],
+    ids=["cache", "bytes", "documents", "records"],
+)
+def test_everything_that_holds_connections_is_copied_alike(url, make):
+    with make(url) as made:
+        copied = copy.deepcopy(made)
+        assert type(copied) is type(made)
+        assert vars(copied) == vars(made) | {"_client": None}

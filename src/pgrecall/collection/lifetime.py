@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pgrecall import portal
 
@@ -17,6 +17,16 @@ class Closing:
 
     _client: AsyncClient | None
     """The client to close; `None` where the client, or the collection, is the caller's."""
+
+    def __copy__(self) -> Self:
+        """Return a copy on the same connections; closing it leaves them open."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__ | {"_client": None})
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy on the same connections and with the same model, neither of which can be copied."""
+        return self.__copy__()
 
     def __enter__(self) -> Self:
         return self
