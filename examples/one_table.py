@@ -1,4 +1,4 @@
-"""One table: LangChain writes, LlamaIndex reads and writes, plain Python and SQL see it all."""
+"""One table: LangChain writes, LlamaIndex reads and writes, plain Python sees it all."""
 
 import asyncio
 

@@ -42,7 +42,7 @@ async def test_create_without_dimensions_is_an_error(client):
 
 
 async def test_get_of_what_is_missing_is_an_error(client):
-    with pytest.raises(CollectionNotFound, match=r"public\.docs"):
+    with pytest.raises(CollectionNotFound, match=r"public\.docs; get_or_create_collection\(\) makes one"):
         await client.get_collection("docs")
 
 

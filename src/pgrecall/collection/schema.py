@@ -168,7 +168,7 @@ def _may_create(config: CollectionConfig, server: Server) -> None:
         msg = f"there is no table {name}, so it has no embeddings of model {config.model!r}; make it without model="
         raise CollectionNotFound(msg)
     if config.setup == "validate":
-        msg = f"there is no table {name}, and setup='validate' makes none"
+        msg = f"there is no table {name}; get_or_create_collection() makes one, unless setup='validate' is set"
         raise CollectionNotFound(msg)
     if server.read_only:
         msg = f"there is no table {name}, and the server is read-only"

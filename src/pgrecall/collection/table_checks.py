@@ -166,7 +166,7 @@ def _index(found: Condition) -> list[Finding]:
     if found.built_for and figures.rows > _GROWN * found.built_for:
         have = f"{index.name} has cells for {found.built_for:,} rows, and there are {figures.rows:,}"
         return [*findings, warn("index", have, "pgrecall index create --ivfflat --replace builds it anew")]
-    used = "" if found.plan is None else f"; searches are {found.plan.access.value}"
+    used = "" if found.plan is None else f"; the way of a search: {found.plan.access.value}"
     return [*findings, ok("index", f"{index.name} ({index.method}) is valid{used}")]
 
 
