@@ -118,7 +118,7 @@ def choose(s: Situation) -> Plan:
     if s.rows <= SMALL_TABLE and (s.index is not None or s.code_bits):
         return _exact(s, f"the table has only about {s.rows} rows")
     if s.filtered and s.matches <= ALWAYS_EXACT:
-        return _exact(s, f"only {s.matches} rows pass, and up to {ALWAYS_EXACT} are always compared")
+        return _exact(s, f"only about {s.matches} rows pass, and up to {ALWAYS_EXACT} are always compared")
     if not s.filtered and s.index is not None and (s.k <= MAX_EF_SEARCH or s.index.method == "ivfflat"):
         return _scan(s, s.index, Access.INDEX, "nothing is filtered")
     ways = _ways(s)
