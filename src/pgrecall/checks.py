@@ -25,6 +25,17 @@ def is_number(value: object) -> TypeGuard[float]:
         return False  # a whole number beyond every float
 
 
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether *value* is a text that PostgreSQL can store: without NUL, and of whole characters only."""
+    if not isinstance(value, str) or "\x00" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False  # half of a pair of surrogates
+    return True
+
+
 def check_range(value: object, what: str, low: int, high: int) -> int:
     """Return *value* if it is a whole number from *low* to *high*.
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pgrecall.checks import check_choice, check_flag, check_identifier, check_instance, check_number, check_range
+from pgrecall.checks import (
+    check_choice,
+    check_flag,
+    check_identifier,
+    check_instance,
+    check_number,
+    check_range,
+    is_text,
+)
 from pgrecall.columns import Columns
 from pgrecall.distance import Distance, VectorType
 from pgrecall.errors import ConfigError
@@ -36,9 +44,9 @@ def check_model(name: object) -> str:
     """Return *name* if it can be that of a model.
 
     Raises:
-        ConfigError: It is no text, empty, or longer than 200 characters.
+        ConfigError: It is no text that can be stored, empty, or longer than 200 characters.
     """
-    if not isinstance(name, str) or not name.strip() or "\x00" in name or len(name) > _MAX_MODEL:
+    if not is_text(name) or not name.strip() or len(name) > _MAX_MODEL:
         msg = f"a model's name must be a text of 1 to {_MAX_MODEL} characters, not {name!r:.80}"
         raise ConfigError(msg)
     return name

@@ -43,14 +43,17 @@ def listener(
     Raises:
         ConfigError: *progress* is nothing that can be told, or a bar was asked for and rich is not installed.
     """
+    check_listener(progress)
     if progress is True:
         return bar()
-    if progress is None or progress is False:
-        return _nobody()
-    if not callable(progress):
-        msg = f"progress must be a function, True for a progress bar, or None, not {progress!r}"
+    return _function(progress) if callable(progress) else _nobody()
+
+
+def check_listener(progress: object) -> None:
+    """Raise `ConfigError` where *progress* is nothing that can be told."""
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        msg = f"progress must be a function, True for a progress bar, or None, not {progress!r:.200}"
         raise ConfigError(msg)
-    return _function(progress)
 
 
 @contextmanager

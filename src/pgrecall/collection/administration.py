@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from pgrecall.build import BuildOptions
-from pgrecall.checks import check_instance, check_number
+from pgrecall.checks import check_flag, check_instance, check_number
 from pgrecall.collection import table_checks
 from pgrecall.collection.finding.searching import Query
 from pgrecall.collection.handle import Bound
@@ -14,7 +14,7 @@ from pgrecall.collection.measuring.recall import recall
 from pgrecall.collection.measuring.tuning import Aim, tune
 from pgrecall.collection.writing import copying
 from pgrecall.config import HNSW, IVFFlat
-from pgrecall.progress import own_errors
+from pgrecall.progress import check_listener, own_errors
 from pgrecall.text_search import TextSearch
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ class Administration(Bound):
             IndexBuildError: An index could not be built anew.
             PermissionDenied: The role does not own the table.
         """
+        check_flag(dry_run, "dry_run")
         return await maintenance.maintain(self._handle, dry_run=dry_run)
 
     async def add_fields(self, fields: Mapping[str, Any]) -> tuple[PromotedField, ...]:
@@ -245,6 +246,8 @@ class Administration(Bound):
         """
         into: Administration = cast("Administration", getattr(target, "asynchronous", target))
         check_instance(into, "target", Administration, "a collection")
+        check_flag(verify, "verify")
+        check_listener(progress)
         wanted = copying.Copying(batch_size=batch_size, after=after, verify=verify, convert=convert, progress=progress)
         return await copying.copy(self._handle, into._handle, wanted)
 

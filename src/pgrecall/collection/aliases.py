@@ -37,6 +37,7 @@ class Aliases:
         """
         space = self._aliases(schema)
         check_identifier(alias, "alias")
+        check_identifier(collection, "collection")
 
         async def work(session: Session) -> None:
             await _check_target(session, schema, collection)
@@ -62,6 +63,8 @@ class Aliases:
             CollectionNotFound: There is no such alias, or no table that is called *collection*.
         """
         space = self._aliases(schema)
+        check_identifier(alias, "alias")
+        check_identifier(collection, "collection")
 
         async def work(session: Session) -> str:
             await _check_target(session, schema, collection)
@@ -80,7 +83,7 @@ class Aliases:
             CollectionNotFound: There is no such alias.
         """
         space = self._aliases(schema)
-        statement = delete(space.rows, [alias])
+        statement = delete(space.rows, [check_identifier(alias, "alias")])
 
         async def work(session: Session) -> int:
             return await session.execute(statement)
@@ -119,6 +122,7 @@ class Aliases:
         Raises:
             CollectionNotFound: There is no such alias, or its collection is gone.
         """
+        check_identifier(alias, "alias")
         space = self._aliases(schema)
 
         async def work(session: Session) -> str | None:

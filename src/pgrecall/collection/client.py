@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
-from pgrecall.checks import check_identifier, check_instance
+from pgrecall.checks import check_flag, check_identifier, check_instance
 from pgrecall.collection.aliases import Aliases
 from pgrecall.collection.collection import AsyncCollection
 from pgrecall.collection.handle import Handle
@@ -188,6 +188,7 @@ class AsyncClient(Inspection, Aliases):
 
     async def list_collections(self, *, schema: str = "public") -> list[str]:
         """Return the names of the collections in *schema* that pgrecall has made, sorted."""
+        check_identifier(schema, "schema")
 
         async def work(session: Session) -> list[str]:
             return await catalog.list_collections(session, schema)
@@ -229,6 +230,9 @@ class AsyncClient(Inspection, Aliases):
             CollectionNotFound: There is no such collection.
             PermissionDenied: The role does not own it.
         """
+        check_identifier(name, "name")
+        check_identifier(schema, "schema")
+        check_flag(adopted, "adopted")
         more = True
 
         async def thin_out(session: Session) -> None:

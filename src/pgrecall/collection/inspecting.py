@@ -22,6 +22,8 @@ class Inspection:
 
     async def describe_table(self, name: str, *, schema: str = "public") -> list[TableColumn]:
         """Return the columns of a table, whoever made it, in their order; none where there is no such table."""
+        check_identifier(name, "name")
+        check_identifier(schema, "schema")
 
         async def work(session: Session) -> list[TableColumn]:
             return await catalog.columns(session, schema, name)
@@ -30,6 +32,7 @@ class Inspection:
 
     async def list_vector_tables(self, *, schema: str = "public") -> list[str]:
         """Return the names of the tables in *schema* with a column of vector or halfvec, whoever made them, sorted."""
+        check_identifier(schema, "schema")
 
         async def work(session: Session) -> list[str]:
             return await catalog.vector_tables(session, schema)
@@ -67,6 +70,8 @@ class Inspection:
         Raises:
             CollectionNotFound: There is no such table.
         """
+        for what, identifier in {"table": table, "schema": schema, "domain": domain, "name": name}.items():
+            check_identifier(identifier, what)
         statement = domain_names(schema, table, domain=domain, name=name)
 
         async def work(session: Session) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.checks import check_score
+from pgrecall.checks import check_score, is_text
 from pgrecall.collection.keywords import (
     HYBRID_OPTIONS,
     KEYWORD_OPTIONS,
@@ -255,9 +255,12 @@ def checked_query(query: object) -> str:
     """Return *query* if it is a text, which is what models embed.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is none, or holds what is no character.
     """
     if not isinstance(query, str):
         msg = f"query must be a text, not {type(query).__name__}; searches by_vector take embeddings"
+        raise ConfigError(msg)
+    if not is_text(query):
+        msg = f"query must be a text without NUL and lone surrogates, not {query!r:.200}"
         raise ConfigError(msg)
     return query

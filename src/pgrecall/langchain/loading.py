@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.vectorstores import VectorStore
 
+from pgrecall.checks import check_instance
 from pgrecall.collection.ingesting.ingestion import IngestOptions
 from pgrecall.collection.keywords import in_domain
 from pgrecall.langchain.documents import OPTIONAL, to_record
@@ -94,6 +95,7 @@ class LoadingMethods(VectorStore):
 
     def _understanding(self, options: IngestOptions) -> IngestOptions:
         """Return *options* that understand documents, and which chunk of which document each is."""
+        check_instance(options, "options", IngestOptions, "IngestOptions")
         keys = self._keys
         return replace(
             options,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.vectorstores import VectorStore
 
 from pgrecall.langchain.documents import to_document
-from pgrecall.langchain.keywords import Search, VariedSearch, checked_query, relevance_of
+from pgrecall.langchain.keywords import Search, VariedSearch, relevance_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,12 +57,12 @@ class SimilarityMethods(VectorStore):
             ConfigError: A keyword is not known.
             FilterError: The filter is malformed.
         """
-        return _documents(self._near(kwargs).run(self._embedding.embed_query(checked_query(query)), k))
+        return _documents(self._near(kwargs).find(query, self._embedding, k))
 
     async def asimilarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """Return the k documents most similar to *query*; see `similarity_search`."""
         search = self._near(kwargs)
-        return _documents(await search.arun(await self._embedding.aembed_query(checked_query(query)), k))
+        return _documents(await search.afind(query, self._embedding, k))
 
     def similarity_search_by_vector(self, embedding: Sequence[float], k: int = 4, **kwargs: Any) -> list[Document]:
         """Return the k documents most similar to *embedding*; see `similarity_search`."""
@@ -76,12 +76,12 @@ class SimilarityMethods(VectorStore):
 
     def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
         """Return the k most similar documents with their distances; a smaller one is more similar."""
-        return _distances(self._near(kwargs).run(self._embedding.embed_query(checked_query(query)), k))
+        return _distances(self._near(kwargs).find(query, self._embedding, k))
 
     async def asimilarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
         """Return the k most similar documents with their distances; a smaller one is more similar."""
         search = self._near(kwargs)
-        return _distances(await search.arun(await self._embedding.aembed_query(checked_query(query)), k))
+        return _distances(await search.afind(query, self._embedding, k))
 
     def similarity_search_with_score_by_vector(self, embedding: Sequence[float], k: int = 4, **kwargs: Any) -> Scored:
         """Return the k most similar documents with their distances; a smaller one is more similar."""
@@ -99,12 +99,12 @@ class SimilarityMethods(VectorStore):
         Relevance is the score (see `Distance`), cut off at 0 and 1, unless the store was given a
         ``relevance_score_fn``. What is below ``score_threshold`` the server does not send.
         """
-        return self._relevances(self._near(kwargs).run(self._embedding.embed_query(checked_query(query)), k))
+        return self._relevances(self._near(kwargs).find(query, self._embedding, k))
 
     async def asimilarity_search_with_relevance_scores(self, query: str, k: int = 4, **kwargs: Any) -> Scored:
         """Return the k most similar documents with their relevance; see `similarity_search_with_relevance_scores`."""
         search = self._near(kwargs)
-        return self._relevances(await search.arun(await self._embedding.aembed_query(checked_query(query)), k))
+        return self._relevances(await search.afind(query, self._embedding, k))
 
     def similarity_search_by_vector_with_relevance_scores(
         self, embedding: Sequence[float], k: int = 4, **kwargs: Any
@@ -155,16 +155,14 @@ class VarietyMethods(VectorStore):
             ConfigError: A keyword is not known, or a value is out of range.
             FilterError: The filter is malformed.
         """
-        return _documents(
-            self._varied(kwargs, fetch_k, lambda_mult).run(self._embedding.embed_query(checked_query(query)), k)
-        )
+        return _documents(self._varied(kwargs, fetch_k, lambda_mult).find(query, self._embedding, k))
 
     async def amax_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """Return k varied documents; see `max_marginal_relevance_search`."""
         search = self._varied(kwargs, fetch_k, lambda_mult)
-        return _documents(await search.arun(await self._embedding.aembed_query(checked_query(query)), k))
+        return _documents(await search.afind(query, self._embedding, k))
 
     def max_marginal_relevance_search_by_vector(
         self, embedding: Sequence[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
@@ -182,16 +180,14 @@ class VarietyMethods(VectorStore):
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> Scored:
         """Return k varied documents with their distances, in the order of picking."""
-        return _distances(
-            self._varied(kwargs, fetch_k, lambda_mult).run(self._embedding.embed_query(checked_query(query)), k)
-        )
+        return _distances(self._varied(kwargs, fetch_k, lambda_mult).find(query, self._embedding, k))
 
     async def amax_marginal_relevance_search_with_score(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> Scored:
         """Return k varied documents with their distances, in the order of picking."""
         search = self._varied(kwargs, fetch_k, lambda_mult)
-        return _distances(await search.arun(await self._embedding.aembed_query(checked_query(query)), k))
+        return _distances(await search.afind(query, self._embedding, k))
 
     def max_marginal_relevance_search_with_score_by_vector(
         self, embedding: Sequence[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.vectorstores import VectorStore
 
+from pgrecall.checks import check_choice
 from pgrecall.langchain.documents import to_document
 from pgrecall.langchain.keywords import HybridSearch, KeywordSearch
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pgrecall.collection import Collection
     from pgrecall.langchain.searching import Scored
     from pgrecall.records import Match
+
+
+_TYPES: Final = ("similarity", "similarity_score_threshold", "mmr", "keyword", "hybrid")
 
 
 class WordMethods(VectorStore):
@@ -84,6 +88,7 @@ class WordMethods(VectorStore):
 
     def search(self, query: str, search_type: str, **kwargs: Any) -> list[Document]:
         """Return documents found by a search of that type: LangChain's own, ``"keyword"`` or ``"hybrid"``."""
+        check_choice(search_type, "search_type", _TYPES)
         if search_type == "keyword":
             return self.keyword_search(query, **kwargs)
         if search_type == "hybrid":
@@ -92,6 +97,7 @@ class WordMethods(VectorStore):
 
     async def asearch(self, query: str, search_type: str, **kwargs: Any) -> list[Document]:
         """Return documents found by a search of that type; see `search`."""
+        check_choice(search_type, "search_type", _TYPES)
         if search_type == "keyword":
             return await self.akeyword_search(query, **kwargs)
         if search_type == "hybrid":

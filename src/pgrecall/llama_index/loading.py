@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
+from pgrecall.checks import check_instance
 from pgrecall.collection.ingesting.ingestion import IngestOptions
 from pgrecall.collection.keywords import in_domain
 from pgrecall.llama_index.loops import on_this_loop
@@ -15,8 +17,6 @@ from pgrecall.llama_index.passing import PassingNodes, embedded_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable
-
-    from llama_index.core.embeddings import BaseEmbedding
 
     from pgrecall.collection import Collection, IngestReport
     from pgrecall.collection.ingesting.loading_progress import IngestProgressLike
@@ -68,7 +68,7 @@ class LoadingMethods(BasePydanticVectorStore):
         """
         return in_domain(self._collection, kwargs).ingest(
             source,
-            embed=None if embed_model is None else embed_model.get_text_embedding_batch,
+            embed=None if embed_model is None else _checked(embed_model).get_text_embedding_batch,
             run=run,
             options=self._understanding(options),
             on_progress=on_progress,
@@ -89,7 +89,7 @@ class LoadingMethods(BasePydanticVectorStore):
         """Take in nodes of any number, with the model's ``aget_text_embedding_batch``; see `ingest`."""
         return await on_this_loop(in_domain(self._collection, kwargs)).ingest(
             source,
-            embed=None if embed_model is None else embed_model.aget_text_embedding_batch,
+            embed=None if embed_model is None else _checked(embed_model).aget_text_embedding_batch,
             run=run,
             options=self._understanding(options),
             on_progress=on_progress,
@@ -98,6 +98,12 @@ class LoadingMethods(BasePydanticVectorStore):
 
     def _understanding(self, options: IngestOptions) -> IngestOptions:
         """Return *options* that understand nodes, and know what of them is embedded."""
+        check_instance(options, "options", IngestOptions, "IngestOptions")
         convert = options.convert or PassingNodes(self._collection.config.columns)
         text = options.text or (embedded_text if options.convert is None else None)
         return replace(options, convert=convert, text=text, optional=options.optional | {"chunk_index"})
+
+
+def _checked(model: BaseEmbedding) -> BaseEmbedding:
+    check_instance(model, "embed_model", BaseEmbedding, "an embedding model of LlamaIndex's")
+    return model

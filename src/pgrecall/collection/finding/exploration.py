@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pgrecall.checks import check_list, check_range, is_number
+from pgrecall.checks import check_flag, check_list, check_range, is_number
 from pgrecall.collection.finding import grouping, similar
 from pgrecall.collection.finding.retrieval import checked_extras
 from pgrecall.collection.finding.searching import Query
@@ -131,6 +131,7 @@ class Exploration(Bound):
             ConfigError: The handle is one of all domains.
             FilterError: The filter is malformed.
         """
+        check_flag(include_self, "include_self")
         query = Query.of(_NONE, k, filter, options, extras=checked_extras(include))
         return await similar.search_by_id(self._handle, id, query, include_self=include_self)
 

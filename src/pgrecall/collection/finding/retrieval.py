@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from pgrecall.checks import check_instance, check_list, check_range
+from pgrecall.checks import check_flag, check_instance, check_list, check_range
 from pgrecall.collection.finding import searching
 from pgrecall.collection.handle import Bound
 from pgrecall.config import MAX_K, MMR, SearchOptions
@@ -111,6 +111,7 @@ class Retrieval(Bound):
             options: Overrides of the planner.
             postgres: Whether to ask PostgreSQL for its own plan too, ``Plan.postgres``.
         """
+        check_flag(postgres, "postgres")
         query = searching.Query.of(embedding, k, filter, options)
         return await searching.explain(self._handle, query, postgres=postgres)
 

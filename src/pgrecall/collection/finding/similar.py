@@ -83,6 +83,7 @@ async def recommend(
         liked, disliked = _unit(liked), _unit(disliked)
     target = liked.mean(axis=0)
     if len(disliked):
+        _check_lengths([*liked, *disliked])
         target = target + (target - disliked.mean(axis=0))
     wanted = replace(query, embedding=target.astype(np.float32), k=query.k + len(named))
     found = await searching.search(handle, wanted)
@@ -198,10 +199,14 @@ async def _examples(handle: Handle, examples: Sequence[Example], named: set[str]
     named.update(row_id for row_id, _ in found)
     stored = iter(found)
     rows = [next(stored)[1] if isinstance(example, str) else np.asarray(example, np.float32) for example in examples]
-    if len({row.shape for row in rows}) > 1:
-        msg = f"examples must be of the same length, and these are {sorted({row.shape for row in rows})}"
-        raise ConfigError(msg)
+    _check_lengths(rows)
     return np.stack(rows) if rows else np.empty((0, 0), np.float32)
+
+
+def _check_lengths(rows: Sequence[NDArray[np.float32]]) -> None:
+    if len(lengths := {len(row) for row in rows}) > 1:
+        msg = f"examples must be of the same length, and these are of {sorted(lengths)}"
+        raise ConfigError(msg)
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from pgrecall.checks import check_range
+from pgrecall.checks import check_flag, check_range
 from pgrecall.collection.finding import hybrid_search, keyword_search, sparse_search
 from pgrecall.collection.finding.retrieval import checked_extras
 from pgrecall.collection.finding.searching import Query
@@ -158,6 +158,7 @@ class Wording(Bound):
             options: Overrides of the planner.
             postgres: Whether to ask PostgreSQL for its own plan too, ``Plan.postgres``.
         """
+        check_flag(postgres, "postgres")
         query = sparse_search.SparseQuery.of(weights, Query.of((), k, filter, options))
         return await sparse_search.explain_sparse(self._handle, query, postgres=postgres)
 
@@ -179,5 +180,6 @@ class Wording(Bound):
             options: As for the search.
             postgres: Whether to ask PostgreSQL for its own plan too.
         """
+        check_flag(postgres, "postgres")
         asked = keyword_search.WordQuery.of(query, k, filter, options)
         return await keyword_search.explain_keyword(self._handle, asked, postgres=postgres)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pgrecall.checks import check_instance
+from pgrecall.checks import check_function, check_instance
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.ingesting.ingestion import IngestOptions, IngestReport
 from pgrecall.collection.ingesting.loading_progress import Announcer
@@ -64,6 +64,8 @@ class Loading(Bound):
         """
         handle = self._handle
         check_instance(options, "options", IngestOptions, "IngestOptions")
+        if on_failure is not None:
+            check_function(on_failure, "on_failure", "takes an IngestFailure")
         total = options.total
         if total is None and hasattr(source, "__len__"):
             total = len(source)  # pyright: ignore[reportArgumentType] - it has a length

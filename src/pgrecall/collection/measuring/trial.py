@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pgrecall.checks import check_range
+from pgrecall.checks import check_instance, check_range
 from pgrecall.collection.finding import searching
 from pgrecall.config import SearchOptions
 from pgrecall.distance import Distance
@@ -19,8 +20,6 @@ from pgrecall.errors import ConfigError, RecordError
 from pgrecall.sql import dml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from pgrecall.collection.finding.searching import Query
@@ -43,9 +42,11 @@ _ROUNDING: Final = 1e-6
 
 
 def check_sample(sample: int, queries: Queries | None) -> None:
-    """Raise `ConfigError` where *sample* is no number of queries that can be drawn, and is needed."""
+    """Raise `ConfigError` where there are no *queries*, and *sample* is no number of them that can be drawn."""
     if queries is None:
         check_range(sample, "sample", 1, MAX_SAMPLE)
+    else:
+        check_instance(queries, "queries", np.ndarray | Sequence, "embeddings, shape (n, d)")
 
 
 @dataclass(frozen=True, slots=True)

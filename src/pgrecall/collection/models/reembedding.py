@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.checks import check_range
+from pgrecall.checks import check_instance, check_range
 from pgrecall.collection.indexes import indexing
 from pgrecall.collection.indexes.building import Builder, alone, require_direct
 from pgrecall.collection.ingesting.embedding_calls import Embedder, EmbedLike
@@ -48,6 +48,7 @@ class Reembedding:
     ) -> None:
         self._handle = handle
         self._name = check_model(name)
+        check_instance(options, "options", ReembedOptions, "ReembedOptions")
         self._embedder = Embedder(embed, options.retry)
         self._options = options
         self._told = told

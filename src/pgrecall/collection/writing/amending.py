@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.checks import check_list
+from pgrecall.checks import check_flag, check_list
 from pgrecall.collection.finding import reading
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.writing import changes
@@ -106,6 +106,7 @@ class Amending(Bound):
 
 
 async def _amend(handle: Handle, amended: list[RecordChange], *, merge: bool) -> int:
+    check_flag(merge, "merge")
     for position, change in enumerate(amended):
         if not isinstance(change, RecordChange):
             msg = f"change {position} is a {type(change).__name__}, not a RecordChange"
@@ -145,6 +146,7 @@ async def _amend(handle: Handle, amended: list[RecordChange], *, merge: bool) ->
 
 
 async def _update_where(handle: Handle, filter: Filter | None, metadata: Mapping[str, Any], *, merge: bool) -> int:
+    check_flag(merge, "merge")
     if filter is None:
         msg = "an empty filter would change everything; to do that, pass {'$id': {'$exists': True}}"
         raise FilterError(msg)

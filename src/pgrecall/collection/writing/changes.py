@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.checks import check_list
+from pgrecall.checks import check_flag, check_list
 from pgrecall.collection.finding.reading import check_one_domain, checked_ids, listed_ids
 from pgrecall.collection.namespaces.runs import forget_runs
 from pgrecall.collection.writing.upserting import check_writable
@@ -38,6 +38,7 @@ _UNTOUCHED: Final = frozenset({"domain_id", "created_at", "content_hash"})
 
 async def update(handle: Handle, ids: Sequence[str], given: Mapping[str, Any], *, merge: bool) -> int:
     """See `AsyncCollection.update`; *given* are the columns of `prepare_changes`, or metadata for all ids."""
+    check_flag(merge, "merge")
     ids = listed_ids(ids)
     columns = {name: [values] * len(ids) if isinstance(values, Mapping) else values for name, values in given.items()}
     if all(values is None for values in columns.values()):
