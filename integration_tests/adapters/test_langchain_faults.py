@@ -117,7 +117,7 @@ def test_two_hybrid_stores_live_in_one_schema(client, worded):
 
 
 def test_an_unknown_search_type_is_refused_and_what_there_is_is_named(store):
-    with pytest.raises(ValueError, match=r"lexical.*similarity.*mmr"):
+    with pytest.raises(ValueError, match=r"similarity.*mmr.*keyword.*hybrid.*lexical"):
         store.search("a", search_type="lexical")
     with pytest.raises(ValueError, match=r"lexical.*similarity.*mmr.*keyword.*hybrid"):
         store.as_retriever(search_type="lexical")
