@@ -34,7 +34,8 @@ WRONG = {
     "generator": lambda: (letter for letter in "ab"),
     "class": lambda: Record,
 }
-KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+PLACED = inspect.Parameter.POSITIONAL_ONLY
+KINDS = (PLACED, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 # What is the caller's own code, of which a class may be some.
 OWN_CODE = {"convert", "embed", "embed_model", "embedders", "on_failure", "on_progress", "progress", "source"}
 
@@ -51,8 +52,10 @@ def parameters(owner, verb):
 
 async def call(owner, verb, right, parameter, wrong):
     """Call a verb with what is *right* for all that it needs, and *wrong* for one parameter."""
-    needed = [each.name for each in parameters(owner, verb) if each.default is each.empty]
-    result = getattr(owner, verb)(**{name: right[name]() for name in needed} | {parameter: wrong})
+    known = parameters(owner, verb)
+    given = {each.name: right[each.name]() for each in known if each.default is each.empty} | {parameter: wrong}
+    placed = [given.pop(each.name) for each in known if each.kind is PLACED]
+    result = getattr(owner, verb)(*placed, **given)
     if inspect.isawaitable(result):
         await result
     elif hasattr(result, "__anext__"):

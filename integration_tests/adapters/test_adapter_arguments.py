@@ -15,14 +15,9 @@ from pgrecall.llama_index import PGRecallVectorStore as LlamaIndexStore
 
 NEAR = [1.0, 2.0]
 LANGCHAIN = {
-    "changes": list,
     "documents": lambda: [Document("text", id="a")],
-    "document": lambda: Document("text", id="a"),
-    "document_id": lambda: "a",
     "embedding": lambda: NEAR,
     "ids": lambda: ["a"],
-    "items": lambda: [Document("text", id="a")],
-    "metadata": lambda: {"m": 1},
     "metadata_by_id": lambda: {"a": {"m": 1}},
     "query": lambda: "text",
     "search_type": lambda: "similarity",
@@ -31,11 +26,9 @@ LANGCHAIN = {
     "texts": lambda: ["text"],
 }
 LLAMA_INDEX = {
-    "embed_model": lambda: None,
     "nodes": lambda: [TextNode(id_="a", text="text", embedding=NEAR)],
     "query": lambda: VectorStoreQuery(query_embedding=NEAR),
     "ref_doc_id": lambda: "d",
-    "ref_doc_ids": lambda: ["d"],
     "source": lambda: [TextNode(id_="a", text="text", embedding=NEAR)],
 }
 SEARCHED = ("filter", "domain", "options", "score_threshold")

@@ -77,11 +77,11 @@ class Search:
 
     def find(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return the k matches nearest to *query*."""
-        return self.run(model.embed_query(checked_query(query)), k)
+        return self.run(model.embed_query(_checked_query(query)), k)
 
     async def afind(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return the k matches nearest to *query*."""
-        return await self.arun(await model.aembed_query(checked_query(query)), k)
+        return await self.arun(await model.aembed_query(_checked_query(query)), k)
 
     def run(self, embedding: Embedding, k: int) -> list[Match]:
         """Return the k nearest matches."""
@@ -141,11 +141,11 @@ class VariedSearch:
 
     def find(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return k matches in the order of picking."""
-        return self.run(model.embed_query(checked_query(query)), k)
+        return self.run(model.embed_query(_checked_query(query)), k)
 
     async def afind(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return k matches in the order of picking."""
-        return await self.arun(await model.aembed_query(checked_query(query)), k)
+        return await self.arun(await model.aembed_query(_checked_query(query)), k)
 
     def run(self, embedding: Embedding, k: int) -> list[Match]:
         """Return k matches in the order of picking."""
@@ -231,12 +231,12 @@ class HybridSearch:
     def find(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return the k matches that fit words and embedding of *query* best."""
         return self.collection.search_hybrid(
-            query, model.embed_query(checked_query(query)), k, filter=self.filter, options=self.options
+            query, model.embed_query(_checked_query(query)), k, filter=self.filter, options=self.options
         )
 
     async def afind(self, query: str, model: Embeddings, k: int) -> list[Match]:
         """Return the k matches that fit words and embedding of *query* best."""
-        embedding = await model.aembed_query(checked_query(query))
+        embedding = await model.aembed_query(_checked_query(query))
         collection = self.collection.asynchronous
         return await collection.search_hybrid(query, embedding, k, filter=self.filter, options=self.options)
 
@@ -251,7 +251,7 @@ def relevance_of(match: Match, relevance: RelevanceFunction | None) -> float:
     return match.relevance if relevance is None else relevance(match.distance)
 
 
-def checked_query(query: object) -> str:
+def _checked_query(query: object) -> str:
     """Return *query* if it is a text, which is what models embed.
 
     Raises:
