@@ -36,6 +36,13 @@ def is_text(value: object) -> TypeGuard[str]:
     return True
 
 
+def has_order(value: Any) -> bool:
+    """Whether *value* has entries in an order, of which parts can be taken; a text has, too."""
+    if isinstance(value, Mapping) or getattr(value, "ndim", 1) == 0:  # an array of no dimensions has none
+        return False
+    return hasattr(value, "__len__") and hasattr(value, "__getitem__")
+
+
 def check_range(value: object, what: str, low: int, high: int) -> int:
     """Return *value* if it is a whole number from *low* to *high*.
 

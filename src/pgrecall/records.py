@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pgrecall.checks import check_instance, check_list
+from pgrecall.checks import check_instance, check_list, has_order
 from pgrecall.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     import numpy as np
@@ -92,13 +91,13 @@ class RecordBatch:
     optional: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if not _is_sequence(self.embeddings):
+        if not has_order(self.embeddings):
             msg = f"embeddings must be an array or a sequence of embeddings, not {type(self.embeddings).__name__}"
             raise ConfigError(msg)
         check_instance(self.optional, "optional", frozenset, "a frozenset of names of columns")
         count = len(self.embeddings)
         for name, value in self._columns().items():
-            if isinstance(value, str | bytes) or not _is_sequence(value):
+            if isinstance(value, str | bytes) or not has_order(value):
                 msg = f"{name} must be a sequence with one entry a record, not {type(value).__name__}"
                 raise ConfigError(msg)
             if len(value) != count:
@@ -277,13 +276,6 @@ class UpsertResult:
     inserted: int
     updated: int
     unchanged: int
-
-
-def _is_sequence(value: Any) -> bool:
-    """Whether *value* has entries in an order, of which parts can be taken."""
-    if isinstance(value, Mapping) or getattr(value, "ndim", 1) == 0:
-        return False
-    return hasattr(value, "__len__") and hasattr(value, "__getitem__")
 
 
 def as_records(batch: Iterable[Record] | RecordBatch) -> RecordBatch:

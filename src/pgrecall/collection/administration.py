@@ -74,6 +74,8 @@ class Administration(Bound):
         """
         check_instance(index, "index", HNSW | IVFFlat | None, "an HNSW or an IVFFlat")
         check_instance(options, "options", BuildOptions | None, "BuildOptions")
+        check_flag(replace, "replace")
+        check_listener(progress)
         with own_errors():
             return await indexing.create_index(
                 self._handle, index or HNSW(), replace=replace, progress=progress, options=options

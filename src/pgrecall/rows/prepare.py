@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pgrecall import vectors
+from pgrecall.checks import has_order
 from pgrecall.embeddings import as_matrix
 from pgrecall.errors import RecordError
 from pgrecall.rows.reader import Reader
@@ -87,19 +88,12 @@ def prepare_changes(table: Table, ids: Sequence[str], columns: Mapping[str, Any]
     return _distinct(Rows(table=table, columns=encoded, matrix=None, made=False))
 
 
-def _has_length(values: Any) -> bool:
-    try:
-        return len(values) >= 0
-    except TypeError:  # also of an array of no dimensions
-        return False
-
-
 def check_lengths(ids: Sequence[str | None], columns: Mapping[str, Any]) -> None:
     """Raise `RecordError` where a column, unless it is `None`, has not one entry for each id."""
     for name, values in columns.items():
         if values is None:
             continue
-        if isinstance(values, str | bytes | dict) or not hasattr(values, "__getitem__") or not _has_length(values):
+        if isinstance(values, str | bytes) or not has_order(values):
             msg = f"{name} must be a sequence with one entry for each id, not one {type(values).__name__}"
             raise RecordError(msg)
         if len(values) != len(ids):

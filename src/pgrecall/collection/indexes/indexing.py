@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from pgrecall.build import BuildOptions
-from pgrecall.checks import check_flag
 from pgrecall.collection.indexes.building import FOREVER, Builder, alone, remove_leftovers, require_direct
 from pgrecall.collection.indexes.deriving import alter_quickly
 from pgrecall.collection.indexes.field_indexes import (
@@ -27,7 +26,6 @@ from pgrecall.collection.indexes.partition_indexes import (
 from pgrecall.config import HNSW, Index, IVFFlat
 from pgrecall.errors import CollectionNotFound, ConfigError, SchemaError
 from pgrecall.postgres import catalog, statistics
-from pgrecall.progress import check_listener
 from pgrecall.sql import ddl, upkeep
 from pgrecall.sql.quantized import quantization
 
@@ -56,8 +54,6 @@ async def create_index(
     Raises:
         Busy: Somebody else builds, and *wait* is false.
     """
-    check_flag(replace, "replace")
-    check_listener(progress)
     table = await handle.made_table(handle.config.dimensions)
     quantized = quantization(table, index)
 

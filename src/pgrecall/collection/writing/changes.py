@@ -104,7 +104,7 @@ async def delete(
     """See `AsyncCollection.delete`."""
     parsed = _checked(ids, filter, document_ids)
     ids = None if ids is None else listed_ids(ids)
-    document_ids = None if document_ids is None else _texts(document_ids)
+    document_ids = None if document_ids is None else checked_document_ids(document_ids)
 
     async def work(session: Session) -> int:
         table = await handle.table(session)
@@ -137,7 +137,7 @@ async def delete_returning(
     """See `AsyncCollection.delete_returning`."""
     parsed = _checked(ids, filter, document_ids)
     ids = None if ids is None else listed_ids(ids)
-    document_ids = None if document_ids is None else _texts(document_ids)
+    document_ids = None if document_ids is None else checked_document_ids(document_ids)
 
     async def work(session: Session) -> list[str]:
         table = await handle.table(session)
@@ -211,8 +211,13 @@ def _spelled(row_ids: Sequence[str], given: Sequence[str], kept: Sequence[str]) 
     return sorted(told.union(str(one) for one, row_id in zip(given, kept, strict=True) if row_id in told))
 
 
-def _texts(values: object) -> list[str]:
-    listed = check_list(values, "document_ids", "ids")
+def checked_document_ids(document_ids: object) -> list[str]:
+    """Return *document_ids* as a list.
+
+    Raises:
+        ConfigError: It is no sequence, or an entry is no text that can be stored.
+    """
+    listed = check_list(document_ids, "document_ids", "ids")
     try:
         return [content(value) for value in listed]
     except ValueError as error:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pgrecall.checks import check_list, check_range
+from pgrecall.checks import check_range
 from pgrecall.collection.finding.reading import check_one_domain
 from pgrecall.collection.handle import Bound
 from pgrecall.collection.indexes import automatic
@@ -97,7 +97,7 @@ class Documents(Bound):
             ConfigError: The handle is one of all domains.
             SchemaError: The table has no column for the document's id.
         """
-        return await replace_documents(self._handle, as_records(records), _checked(document_ids))
+        return await replace_documents(self._handle, as_records(records), changes.checked_document_ids(document_ids))
 
     async def list_documents(
         self,
@@ -186,11 +186,6 @@ def _check_documents(table: Table) -> None:
     if not table.knows_documents:
         msg = f"{table.qualified_name} has no column for document_id, so it is not known which chunks a document has"
         raise SchemaError(msg)
-
-
-def _checked(document_ids: object) -> list[str]:
-    listed = check_list(document_ids, "document_ids", "ids")
-    return [_text("an entry of document_ids", document_id) for document_id in listed]
 
 
 def _text(what: str, value: object) -> str:
